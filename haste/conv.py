@@ -1,0 +1,63 @@
+"""HasteConv2d: a Conv2d with the same weights and keys that merges look-alike channels at inference."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from haste.config import HasteConfig
+from haste.reference import haste_conv2d
+from haste.steering import current_record, levels_of
+
+
+class HasteConv2d(nn.Conv2d):
+    """A converted convolution; shares the parameters of the one it stands for and keeps no per-forward state.
+
+    `original` is that convolution, given back by `revert_`. Input (N, C, H, W) or (C, H, W) float, output as Conv2d's.
+    """
+
+    def __init__(self, conv: nn.Conv2d, layer: str, config: HasteConfig) -> None:
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # type: ignore[arg-type]
+            conv.stride,  # type: ignore[arg-type]
+            conv.padding,  # type: ignore[arg-type]
+            bias=conv.bias is not None,
+            padding_mode=conv.padding_mode,
+            device="meta",
+        )
+        self.weight, self.bias = conv.weight, conv.bias
+        self.train(conv.training)
+        self.layer = layer
+        self.original = (conv,)  # in a tuple, so that it is no submodule and the state dict keeps its keys
+        self.configure(config)
+
+    def configure(self, config: HasteConfig) -> None:
+        """Use these settings from the next forward on."""
+        self.network_config = config
+        self.config = config.of(self.layer)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim == 3:
+            return self.forward(input[None])[0]
+        config = self.network_config
+        levels = levels_of(len(input), config.num_hyperplanes)
+        columns, _, rows, _ = self._reversed_padding_repeated_twice  # left, right, top, bottom; odd kernels: symmetric
+        if self.padding_mode != "zeros":
+            input = F.pad(input, (columns, columns, rows, rows), mode=self.padding_mode)
+            rows = columns = 0
+        out, counts = haste_conv2d(
+            input,
+            self.weight,
+            self.bias,
+            stride=self.stride[0],
+            padding=(rows, columns),
+            levels=[config.level_of(self.layer, level) for level in levels],
+            config=self.config,
+            layer=self.layer,
+        )
+        if record := current_record():
+            record.add(self.layer, counts)
+        return out
+
+    def extra_repr(self) -> str:
+        return f"{self.original[0].extra_repr()}, haste={self.layer!r}"

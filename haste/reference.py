@@ -1,0 +1,118 @@
+"""The method in plain torch: this file is the specification that every other implementation is tested against."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from haste.config import HasteConfig, Level
+from haste.counts import LayerCounts, live_pairs, live_taps
+from haste.geometry import PatchGrid, Span
+from haste.hashing import codes, hash_flops, hyperplanes
+from haste.merging import MergePlan, plan_merges
+
+
+def haste_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: int,
+    padding: tuple[int, int],
+    levels: Sequence[Level],
+    config: HasteConfig,
+    layer: str = "",
+) -> tuple[Tensor, LayerCounts]:
+    """Convolve every image at its own level, and count what a kernel would execute for it.
+
+    x: (N, C, H, W) float; weight: (C_out, C, K, K); bias: (C_out,) or None; levels: N of them; layer: names the random
+    planes. Returns the output (N, C_out, H', W') and the counts. Dense and exact images give the plain convolution;
+    at an integer L every patch is hashed, merged and convolved (paper section 3, ALGORITHM sections 1 to 4).
+    """
+    kernel = weight.shape[-1]
+    x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+    if kernel == 1:
+        x, stride = x[..., ::stride, ::stride], 1  # what a strided 1x1 convolution does not read is not its input
+    grid = PatchGrid(x.shape[-2], x.shape[-1], kernel, stride, config.patch_outputs)
+    hashed = torch.tensor([isinstance(level, int) for level in levels], dtype=torch.bool)
+    exact = torch.tensor([level == "exact" for level in levels], dtype=torch.bool)
+    out = x.new_empty(len(x), len(weight), grid.out_height, grid.out_width)
+    counts = LayerCounts.of_dense(len(x), 2 * weight.numel() * grid.out_height * grid.out_width)
+    if not hashed.all():
+        out[~hashed] = F.conv2d(x[~hashed], weight, bias, stride)
+    if exact.any():
+        pairs = live_pairs(x[exact], kernel=kernel, stride=stride, skip_pixels=config.skip_pixels)
+        counts.convolution[exact] = 2 * len(weight) * pairs.sum(1)
+        counts.skipped[exact] = (counts.dense - counts.convolution)[exact]
+    if hashed.any():
+        chosen = torch.tensor([level for level in levels if isinstance(level, int)])
+        out[hashed], merged = _merged(x[hashed], weight, bias, chosen, grid, config, layer)
+        counts.put(hashed, merged)
+    return out, counts
+
+
+def _merged(
+    x: Tensor, weight: Tensor, bias: Tensor | None, levels: Tensor, grid: PatchGrid, config: HasteConfig, layer: str
+) -> tuple[Tensor, LayerCounts]:
+    """The patch path: hash, merge, reconstruct, convolve. levels: (N,) int64."""
+    out = x.new_empty(len(x), len(weight), grid.out_height, grid.out_width)
+    counts = LayerCounts.zeros(len(x))
+    norms = weight.pow(2).sum((0, 2, 3)).sqrt()
+    full = (grid.window(grid.patch_outputs),) * 2
+    for rows, columns in grid.groups():
+        window = grid.window(rows.outputs), grid.window(columns.outputs)
+        patches = _windows(x, grid, rows, columns)
+        planes = hyperplanes(config, layer, full, window).to(x)
+        own = levels.repeat_interleave(rows.count * columns.count)
+        plan = plan_merges(
+            patches,
+            codes(patches, planes[: int(levels.max())], centre=config.centre) & ((1 << own) - 1)[:, None],
+            norms,
+            merge=config.merge,
+            tolerance=config.tolerance,
+            drop_zero=config.drop_zero,
+        )
+        y = F.conv2d(plan.reconstruct().unflatten(-1, window), weight, bias, grid.stride)
+        y = y.unflatten(0, (len(x), rows.count, columns.count)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+        out[:, :, rows.first : rows.first + y.shape[2], columns.first : columns.first + y.shape[3]] = y
+        hash_cost = hash_flops(config, planes, window)[own] * x.shape[1]
+        counted = _counts(patches.unflatten(-1, window), plan, hash_cost, len(weight), grid, config)
+        counts = counts + counted.per_image(len(x))
+    return out, counts
+
+
+def _windows(x: Tensor, grid: PatchGrid, rows: Span, columns: Span) -> Tensor:
+    """The windows of a group of patches, image by image, row by row: (N * patches, C, h * w)."""
+    s = grid.stride
+    x = x[..., rows.first * s :, columns.first * s :]
+    high = x.unfold(2, grid.window(rows.outputs), rows.outputs * s)[:, :, : rows.count]
+    both = high.unfold(3, grid.window(columns.outputs), columns.outputs * s)[:, :, :, : columns.count]
+    return both.permute(0, 2, 3, 1, 4, 5).flatten(0, 2).flatten(2)
+
+
+def _counts(
+    patches: Tensor, plan: MergePlan, hash_cost: Tensor, out_channels: int, grid: PatchGrid, config: HasteConfig
+) -> LayerCounts:
+    """What the plan executes for patches (P, C, h, w), one value a patch; hash_cost (P,)."""
+    kernel, stride, skip = grid.kernel, grid.stride, config.skip_pixels
+    pairs = live_pairs(patches, kernel=kernel, stride=stride, skip_pixels=skip)
+    total = live_pairs(patches[:1, :1], kernel=kernel, stride=stride, skip_pixels=None)
+    kept, merged = plan.members > 0, plan.members > 1
+    buckets = plan.inputs.view_as(patches)[merged]
+    left = live_pairs(buckets, kernel=kernel, stride=stride, skip_pixels=skip)
+    taps = live_taps(buckets, kernel=kernel, stride=stride, skip_pixels=skip)
+    executed = torch.where(kept, pairs, 0).masked_scatter(merged, left).sum(1)
+    skipped = torch.where(plan.dropped, total, total - pairs).sum(1)
+    filters = torch.zeros_like(pairs).masked_scatter(merged, taps * (plan.members[merged] - 1)).sum(1)
+    dense = (total * torch.ones_like(pairs)).sum(1)
+    return LayerCounts(
+        dense=2 * out_channels * dense,
+        skipped=2 * out_channels * skipped,
+        merged=2 * out_channels * (dense - skipped - executed),
+        convolution=2 * out_channels * executed,
+        hash=hash_cost,
+        merge=(2 if config.merge == "projection" else 1) * out_channels * filters + plan.input_flops,
+        channels=torch.full_like(dense, kept.shape[1]),
+        buckets=kept.sum(1),
+    )

@@ -1,0 +1,69 @@
+"""What a caller says and hears without touching the model: L per call, and what each layer executed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from haste.config import Level, check_level
+from haste.counts import LayerCounts
+
+_LEVELS: ContextVar[tuple[Level, ...] | Level | None] = ContextVar("haste_levels", default=None)
+_RECORD: ContextVar["Record | None"] = ContextVar("haste_record", default=None)
+
+
+@dataclass
+class Record:
+    """Counts by layer name of one forward pass; a layer that runs twice for the same images adds up."""
+
+    layers: dict[str, LayerCounts] = field(default_factory=dict)
+
+    def add(self, layer: str, counts: LayerCounts) -> None:
+        before = self.layers.get(layer)
+        if before is not None and before.dense.shape != counts.dense.shape:
+            raise ValueError(
+                f"one recording holds one batch: {layer} saw {len(before.dense)} images, then {len(counts.dense)}"
+            )
+        self.layers[layer] = counts if before is None else before + counts
+
+
+@contextmanager
+def num_hyperplanes(level: Level | Sequence[Level]) -> Iterator[None]:
+    """Run converted models inside at this L: one level for all images, or one an image.
+
+    Levels are 1..32, "exact" or "dense"; ValueError names another. Threads and tasks see their own value.
+    """
+    levels = check_level(level) if isinstance(level, int | str) else tuple(check_level(v) for v in level)
+    token = _LEVELS.set(levels)
+    try:
+        yield
+    finally:
+        _LEVELS.reset(token)
+
+
+@contextmanager
+def recording() -> Iterator[Record]:
+    """Collect what every layer of a converted model executes inside, image by image."""
+    record = Record()
+    token = _RECORD.set(record)
+    try:
+        yield record
+    finally:
+        _RECORD.reset(token)
+
+
+def levels_of(images: int, default: Level) -> tuple[Level, ...]:
+    """The level of each of `images` images; ValueError when the steering names another number of images."""
+    levels = _LEVELS.get()
+    if levels is None:
+        return (default,) * images
+    if not isinstance(levels, tuple):
+        return (levels,) * images
+    if len(levels) != images:
+        raise ValueError(f"{len(levels)} levels for a batch of {images} images")
+    return levels
+
+
+def current_record() -> Record | None:
+    """The record that is being made, if any."""
+    return _RECORD.get()

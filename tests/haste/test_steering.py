@@ -1,0 +1,74 @@
+"""Laws of steering and recording."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+
+from haste.config import Level
+from haste.convert import convert_
+from haste.counts import LayerCounts
+from haste.steering import Record, levels_of, num_hyperplanes, recording
+
+
+def test_without_steering_every_image_has_the_default() -> None:
+    assert levels_of(2, 14) == (14, 14)
+
+
+def test_one_level_holds_for_all_images_and_a_vector_for_each() -> None:
+    with num_hyperplanes("exact"):
+        assert levels_of(2, 14) == ("exact", "exact")
+        with num_hyperplanes([8, "dense"]):
+            assert levels_of(2, 14) == (8, "dense")
+        assert levels_of(2, 14) == ("exact", "exact")
+    assert levels_of(2, 14) == (14, 14)
+
+
+def test_levels_must_match_the_batch() -> None:
+    with num_hyperplanes([8, 9, 10]), pytest.raises(ValueError, match="3 levels for a batch of 2"):
+        levels_of(2, 14)
+
+
+@pytest.mark.parametrize("level", [0, 33, True, "loose", 2.5, [8, 99]])
+def test_a_level_out_of_bounds_is_named(level: Level) -> None:
+    with pytest.raises((ValueError, TypeError)), num_hyperplanes(level):
+        pass
+
+
+def test_threads_see_their_own_level() -> None:
+    def ask(level: int) -> tuple[Level, ...]:
+        with num_hyperplanes(level):
+            return levels_of(1, 14)
+
+    with num_hyperplanes(3), ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(1, 33))) == [(level,) for level in range(1, 33)]
+
+
+def test_tasks_see_their_own_record_and_level() -> None:
+    model = nn.Sequential(nn.Conv2d(16, 4, 3, padding=1), nn.ReLU())
+    convert_(model)
+    x = torch.randn(1, 16, 6, 6, generator=torch.Generator().manual_seed(0))
+
+    async def ask(level: Level) -> int:
+        with num_hyperplanes(level), recording() as record:
+            await asyncio.sleep(0)
+            model(x)
+            await asyncio.sleep(0)
+        return int(record.layers["0"].executed.sum())
+
+    async def both() -> list[int]:
+        return list(await asyncio.gather(ask("dense"), ask(1), ask("dense")))
+
+    dense, merged, again = asyncio.run(both())
+    assert dense == again != merged
+
+
+def test_a_layer_that_runs_twice_adds_up_and_two_batches_are_refused() -> None:
+    record = Record()
+    record.add("conv", LayerCounts.of_dense(2, 10))
+    record.add("conv", LayerCounts.of_dense(2, 10))
+    assert record.layers["conv"].dense.tolist() == [20, 20]
+    with pytest.raises(ValueError, match="conv saw 2 images, then 3"):
+        record.add("conv", LayerCounts.of_dense(3, 10))
