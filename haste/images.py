@@ -1,0 +1,108 @@
+"""Images of any mode, size and orientation -> the normalised tensor that a record's network expects."""
+
+import struct
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from haste.models import WeightsRecord
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_ORIENTATION_TAG = 0x0112
+_BROKEN = (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)  # from Pillow's own parsers
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """The first frame of a JPEG, PNG, WebP or BMP file as RGB, upright.
+
+    ValueError, which names the file, where it is missing, truncated, too large to be a photo or of another format.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # broken EXIF data does not spoil a picture
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                return to_rgb(image)
+    except UnidentifiedImageError:
+        raise ValueError(f"{path}: not a JPEG, PNG, WebP or BMP image") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+    except (*_BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The same picture in mode RGB, turned upright as its EXIF data says.
+
+    16-bit and float values are scaled to 8 bits, transparency (alpha or a transparent colour) is composited on white,
+    greyscale, palette and CMYK converted. Decodes the image; Pillow's errors for broken files pass through.
+    """
+    turn = _turn(image)
+    image = _eight_bits(image)
+    if image.mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    image = image.convert("RGB")
+    image = image if turn is None else image.transpose(turn)
+    image.info = {}  # or a second call would turn it again
+    return image
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How to turn the image upright; None where EXIF data is absent or broken."""
+    try:
+        return _TURNS.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except _BROKEN:
+        return None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Modes of more than 8 bits a channel -> L: integers are 16 bits wide; floats span 0..1, else 0..255."""
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image, np.float64))
+        values = values if values.max() > 1 else values * 255
+    elif image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.float64) / 257
+    else:
+        return image
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def preprocess(image: Image.Image, record: WeightsRecord) -> Tensor:
+    """Any image -> (3, S, S) float32, normalised; S is the record's input size.
+
+    The largest centred square is resized (bilinear, antialiased), which is the shorter side to S and a centre crop in
+    one step; an image of S x S is not resampled. Any mode is taken (`to_rgb`).
+    """
+    image, side = to_rgb(image), record.input_size
+    if image.size != (side, side):
+        width, height = image.size
+        square = min(width, height)
+        left, top = (width - square) / 2, (height - square) / 2
+        box = (left, top, left + square, top + square)
+        image = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+    return normalise(np.array(image)[None], record)[0]
+
+
+def normalise(images: np.ndarray[Any, np.dtype[np.uint8]], record: WeightsRecord) -> Tensor:
+    """(N, S, S, 3) uint8 -> (N, 3, S, S) float32: (x / 255 - mean) / std per channel, contiguous."""
+    mean, std = torch.tensor(record.mean), torch.tensor(record.std)
+    x = (torch.from_numpy(images).float() / 255 - mean) / std
+    return x.permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,97 @@
+"""State dicts from files that are not trusted: what does not fit is refused in one line, and no code ever runs."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from haste.models.registry import create_model
+
+_WRAPPERS = ("state_dict", "model")
+_COUNTER = ".num_batches_tracked"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message is one line and names the first thing that does not fit."""
+
+
+def load_checkpoint(model: nn.Module, path: str | Path, sha256: str | None = None) -> None:
+    """Copy the state dict in `path` into `model`, cast to its dtypes; the model is unchanged on an error.
+
+    The file is a safetensors file (by its suffix) or what `torch.save` wrote; a state dict inside `state_dict` or
+    `model` and the prefix `module.` on every key are unwrapped. BatchNorm's counters may be missing, no other key may.
+    Raises CheckpointError for a file that cannot be read, holds anything but tensors, has another sha256, or lacks,
+    adds or reshapes a key.
+    """
+    _copy_into(model, read_checkpoint(path, sha256), Path(path))
+
+
+def model_from_checkpoint(name: str, path: str | Path, sha256: str | None = None) -> nn.Module:
+    """`create_model(name)` with as many classes as the checkpoint's `fc.weight` has rows, loaded, in evaluation mode.
+
+    Raises CheckpointError as `load_checkpoint` does, ValueError for an unknown name.
+    """
+    state = read_checkpoint(path, sha256)
+    head = state.get("fc.weight")
+    classes = head.shape[0] if head is not None and head.ndim == 2 and head.shape[0] <= 100_000 else None
+    model = create_model(name, classes)
+    _copy_into(model, state, Path(path))
+    return model.eval()
+
+
+def read_checkpoint(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """The state dict in a file, unwrapped, on the CPU, in the file's dtypes; raises as `load_checkpoint` does."""
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from None
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise CheckpointError(f"{path}: sha256 is {found}, not {sha256}")
+    return _unwrap(_decode(data, path), path)
+
+
+def _decode(data: bytes, path: Path) -> object:
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load(data)
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - readers of foreign bytes raise what they like
+        reason = " ".join(str(error).split())[:160]
+        raise CheckpointError(f"{path}: not a checkpoint of tensors alone ({type(error).__name__}: {reason})") from None
+
+
+def _unwrap(content: object, path: Path) -> dict[str, Tensor]:
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path}: holds no state dict")
+    for key, value in content.items():
+        if not isinstance(key, str):
+            raise CheckpointError(f"{path}: key {key!r:.100} is not a string")
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_complex():
+            raise CheckpointError(f"{path}: {key!r:.100} is not a plain tensor")
+    prefixed = all(key.startswith("module.") for key in content)
+    return {key.removeprefix("module.") if prefixed else key: value for key, value in content.items()}
+
+
+def _copy_into(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    own = cast(dict[str, Tensor], model.state_dict())
+    for key in own:
+        if key not in state and not key.endswith(_COUNTER):
+            raise CheckpointError(f"{path}: key {key!r} is missing")
+    for key, value in state.items():
+        if key not in own:
+            raise CheckpointError(f"{path}: key {key!r:.100} does not belong to this network")
+        if value.shape != own[key].shape:
+            raise CheckpointError(f"{path}: {key!r} has shape {tuple(value.shape)}, not {tuple(own[key].shape)}")
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {key!r} holds values that are not finite")
+    model.load_state_dict({**own, **state})
