@@ -41,7 +41,7 @@ class MergePlan:
 
     def residual(self, x: Tensor) -> Tensor:
         """|x_c - a_c u|_2 of the merged channels: (M,)."""
-        return torch.linalg.vector_norm(x.flatten(0, 1)[self.merged] - self._taken(), dim=-1)
+        return (x.flatten(0, 1)[self.merged] - self._taken()).square().sum(-1).sqrt()
 
     def _taken(self) -> Tensor:
         return self.factor[:, None] * self.inputs.flatten(0, 1)[self.leader]
