@@ -1,0 +1,126 @@
+"""The command `serve`: settings, a bound port, the lines that say where to look, and a server that ends with 0."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from app import log
+from app.main import create_app
+from app.service import Service
+from app.settings import Settings
+
+_BACKLOG = 2048
+
+
+def add_serve(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `serve` to the command line."""
+    parser = subparsers.add_parser("serve", help="classify images over HTTP", description=__doc__)
+    parser.add_argument("--host", help="address to listen on (HASTE_HOST, 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (HASTE_PORT, 8000); 0 lets the system choose")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop: 0; 2 with one line where a setting, a model or the port does not allow it."""
+    given = {name: value for name, value in (("host", args.host), ("port", args.port)) if value is not None}
+    try:
+        settings = Settings(**given)
+        log.configure(settings.log_level)
+        app = create_app(settings)
+        listener = bind(settings.host, settings.port)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "_".join(str(part) for part in first["loc"][:1])
+        where = f"HASTE_{name.upper()}: " if name else ""
+        return _refuse(where + first["msg"].removeprefix("Value error, "))
+    except ValueError as error:
+        return _refuse(str(error))
+    with listener:
+        return serve(app, settings, listener)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; ValueError says what is in the way and what to do."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ValueError(f"cannot listen on {host}: {error.strerror}") from None
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        remedy = "choose another with --port or HASTE_PORT"
+        raise ValueError(f"cannot listen on {host} port {port}: {error.strerror}; {remedy}") from None
+    return listener
+
+
+class Server(uvicorn.Server):
+    """Ends with a plain return after a signal, once what was accepted is answered; a second Ctrl-C cuts that short."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn names it
+        self._service.draining = True
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def serve(app: FastAPI, settings: Settings, listener: socket.socket) -> int:
+    """Run the server on the socket; 0, or 2 where a model could not be loaded."""
+    service: Service = app.state.service
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=-(-settings.shutdown_timeout_ms // 1000),
+    )
+    server = Server(config, service)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    service.on_failure = stop
+    sys.stdout.write(greeting(service, listener))
+    sys.stdout.flush()
+    asyncio.run(server.serve(sockets=[listener]))
+    if service.failure is not None:
+        return _refuse(service.failure)
+    logging.getLogger(__name__).info("stopped; everything that was accepted is answered")
+    return 0
+
+
+def greeting(service: Service, listener: socket.socket) -> str:
+    """Where to look, and what runs."""
+    host, port = listener.getsockname()[:2]
+    base = f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+    build, settings = service.engine.build, service.settings
+    return (
+        f"haste {build['version']} serves on {base}\n"
+        f"  classify  curl --data-binary @photo.jpg {base}/classify\n"
+        f"  docs      {base}/docs\n"
+        f"  metrics   {base}/metrics\n"
+        f"  config    {base}/config\n"
+        f"  model     {', '.join(service.names)}, L = {service.steering.state.L}\n"
+        f"  compute   {build['implementation']} on {build['arch']}, {settings.threads} threads\n"
+    )
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"haste serve: {message}\n")
+    return 2

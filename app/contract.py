@@ -1,0 +1,132 @@
+"""What the service expects of an engine, and the values that pass between them; no torch, no HTTP."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast
+
+from PIL import Image
+
+Level = int | Literal["exact", "dense"]
+"""What one image asks of the network: a number of hyperplanes L, zeros skipped only, or every MAC."""
+
+Prepared = object
+"""What `prepare` makes of an image and `forward` takes; only the engine knows what it is."""
+
+
+@dataclass(frozen=True)
+class LevelRange:
+    """The levels that an engine takes: whole numbers from `minimum` to `maximum`, "exact" and "dense"."""
+
+    minimum: int
+    maximum: int
+
+    def check(self, value: object) -> Level:
+        """Return `value` if it is a level; ValueError says what a level is otherwise."""
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value in ("exact", "dense") or (whole and self.minimum <= cast(int, value) <= self.maximum):
+            return cast(Level, value)
+        raise ValueError(f"must be a whole number in {self.minimum}..{self.maximum}, 'exact' or 'dense'")
+
+
+@dataclass(frozen=True)
+class Method:
+    """How networks merge: the defaults at start, and the merge rules that can be chosen."""
+
+    level: Level
+    merge: str
+    tolerance: float | None
+    merges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is served under a name; `dense_top1` is in 0..1, None where nobody has measured it."""
+
+    name: str
+    classes: tuple[str, ...]
+    input_size: int
+    parameters: int
+    dense_top1: float | None
+    sha256: str
+    licence: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image in a batch: its prepared input, the level to run it at, how many classes to name."""
+
+    prepared: Prepared
+    level: Level
+    top_k: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class with its probability in 0..1."""
+
+    label: str
+    index: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class ImageFlops:
+    """FLOPs of one image: dense = skipped + merged + convolution, executed = convolution + overhead."""
+
+    dense: int
+    executed: int
+    skipped: int
+    merged: int
+    overhead: int
+
+    @property
+    def reduction(self) -> float:
+        """Share of the dense FLOPs that was not executed; negative where the overhead outweighs it."""
+        return 1 - self.executed / self.dense if self.dense else 0.0
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What the network said about one image, best class first, and what that took."""
+
+    predictions: tuple[Prediction, ...]
+    flops: ImageFlops
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """Results in the order of the items, and each layer's compression ratio over the batch."""
+
+    images: tuple[ImageResult, ...]
+    compression: Mapping[str, float]
+
+
+class Engine(Protocol):
+    """Loads models and runs them. `load`, `configure` and `forward` are called from one thread, one at a time."""
+
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """What is or will be served, the default first; known before anything is loaded."""
+
+    @property
+    def levels(self) -> LevelRange: ...
+
+    @property
+    def method(self) -> Method: ...
+
+    @property
+    def build(self) -> Mapping[str, str]:
+        """Labels for `haste_build_info`: version, torch, python, arch, implementation."""
+
+    def load(self, model: str) -> None:
+        """Make the model ready to answer at full speed; raises when that is not possible."""
+
+    def configure(self, model: str, merge: str, tolerance: float | None) -> None:
+        """Merge by this rule from the next batch on."""
+
+    def prepare(self, model: str, image: Image.Image) -> Prepared:
+        """RGB image -> network input; may be called from several threads at once, before `load` too."""
+
+    def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
+        """Classify a batch; one result an item, independent of the others in the batch."""

@@ -1,0 +1,129 @@
+"""The engine: loads, converts and warms up networks, runs batches; synchronous; owns torch's threads."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal, cast, get_args
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import haste
+from app.contract import (
+    BatchResult,
+    ImageFlops,
+    ImageResult,
+    Item,
+    Level,
+    LevelRange,
+    Method,
+    ModelInfo,
+    Prediction,
+    Prepared,
+)
+from haste.config import MAX_HYPERPLANES, MIN_HYPERPLANES, Merge
+from haste.images import preprocess
+from haste.models import DEFAULT, WeightsRecord, list_pretrained, load_pretrained
+
+
+@dataclass
+class _Loaded:
+    network: nn.Module
+    config: haste.HasteConfig
+
+
+class TorchEngine:
+    """The `Engine` of the contract, on haste's reference implementation."""
+
+    levels = LevelRange(MIN_HYPERPLANES, MAX_HYPERPLANES)
+
+    def __init__(
+        self, models: Sequence[str], preset: Literal["default", "paper"], level: Level | None, threads: int
+    ) -> None:
+        """`models`: names, the default first; empty: the embedded one. ValueError for an unknown name or level."""
+        config = haste.HasteConfig.preset(preset)
+        self._config = config if level is None else replace(config, num_hyperplanes=level)
+        known = {record.name: record for record in list_pretrained()}
+        names = tuple(dict.fromkeys(models)) or (DEFAULT,)
+        for name in names:
+            if name not in known:
+                raise ValueError(f"unknown model {name!r}; known: {', '.join(known)}")
+        self._records = {name: known[name] for name in names}
+        self._threads = threads
+        self._loaded: dict[str, _Loaded] = {}
+        self.models = tuple(_info(record) for record in self._records.values())
+        self.method = Method(self._config.num_hyperplanes, config.merge, config.tolerance, get_args(Merge))
+
+    @property
+    def build(self) -> Mapping[str, str]:
+        return {
+            "version": _version(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "arch": platform.machine(),
+            "implementation": "reference",
+        }
+
+    def load(self, model: str) -> None:
+        torch.set_num_threads(self._threads)  # OpenMP keeps this for each thread, and this is the one that computes
+        network, record = load_pretrained(model)
+        haste.convert_(network, self._config)
+        self._loaded[model] = _Loaded(network, self._config)
+        blank = torch.zeros(3, record.input_size, record.input_size)
+        for level in (self._config.num_hyperplanes, cast(Level, "exact"), cast(Level, "dense")):
+            self.forward(model, [Item(blank, level, 1)])
+
+    def configure(self, model: str, merge: str, tolerance: float | None) -> None:
+        loaded = self._loaded[model]
+        config = replace(loaded.config, merge=cast(Merge, merge), tolerance=tolerance)
+        if config != loaded.config:
+            haste.reconfigure_(loaded.network, config)
+            loaded.config = config
+
+    def prepare(self, model: str, image: Image.Image) -> Prepared:
+        return preprocess(image, self._records[model])
+
+    @torch.inference_mode()
+    def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
+        images = torch.stack([cast(Tensor, item.prepared) for item in items])
+        with haste.num_hyperplanes([item.level for item in items]), haste.recording() as record:
+            logits = self._loaded[model].network(images)
+        report = haste.FlopReport.from_record(record)
+        probabilities = logits.float().softmax(dim=1)
+        classes = self._records[model].classes
+        results = tuple(
+            ImageResult(
+                _best(row, item.top_k, classes),
+                ImageFlops(flops.dense, flops.executed, flops.skipped, flops.merged, flops.overhead),
+            )
+            for row, item, flops in zip(probabilities, items, report.images, strict=True)
+        )
+        return BatchResult(results, {name: layer.compression_ratio for name, layer in report.layers.items()})
+
+
+def _best(probabilities: Tensor, top_k: int, classes: Sequence[str]) -> tuple[Prediction, ...]:
+    values, indices = probabilities.topk(top_k)
+    pairs = zip(values.tolist(), indices.tolist(), strict=True)
+    return tuple(Prediction(classes[index], index, value) for value, index in pairs)
+
+
+def _info(record: WeightsRecord) -> ModelInfo:
+    return ModelInfo(
+        record.name,
+        record.classes,
+        record.input_size,
+        record.parameters,
+        record.dense_top1,
+        record.sha256,
+        record.licence,
+        record.source,
+    )
+
+
+def _version() -> str:
+    try:
+        return version("haste-edge")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

@@ -1,0 +1,39 @@
+"""Puts the service together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app import errors
+from app.contract import Engine
+from app.middleware import RequestMiddleware
+from app.routes import ROUTERS
+from app.service import Service
+from app.settings import Settings
+
+_DESCRIPTION = """Classifies images with networks whose look-alike channels are merged while they run (HASTE).
+`L`, the number of hash hyperplanes, trades accuracy for FLOPs: per request, per model, or for all."""
+
+
+def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
+    """The application; without an engine, the real one of these settings. ValueError where a setting does not fit."""
+    if engine is None:
+        from app.engine import TorchEngine
+
+        engine = TorchEngine(settings.models, settings.preset, settings.L, settings.threads)
+    service = Service(settings, engine)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+
+    app = FastAPI(title="HASTE", version=engine.build["version"], description=_DESCRIPTION, lifespan=lifespan)
+    app.state.service = service
+    app.add_middleware(RequestMiddleware, metrics=service.metrics)
+    errors.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

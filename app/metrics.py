@@ -1,0 +1,172 @@
+"""Every series of the service, on a registry of its own."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from app.contract import ImageFlops, Level
+from app.errors import REJECTIONS, TABLE, Outcome, ServiceError, outcome_of
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+UNKNOWN = "unknown"
+"""The model of a request that was refused before its model was known."""
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BATCH = (1, 2, 4, 8, 16, 32, 64, 128)
+_FLOPS = ("dense", "executed", "overhead", "skipped", "merged")
+_STAGES = ("decode", "preprocess", "queue", "forward", "postprocess")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+@dataclass
+class Tally:
+    """What is known of a classify request when it ends."""
+
+    model: str = UNKNOWN
+
+
+class Metrics:
+    """The series, and one method for each thing that happens. Used from the event loop only, so scrapes are whole."""
+
+    def __init__(self, models: Iterable[str], build: Mapping[str, str]) -> None:
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._http()
+        self._inference()
+        self._state()
+        self.gauge("haste_build_info", "What runs here; always 1.", *sorted(build)).labels(**build).set(1)
+        for model in models:
+            self._initialise(model)
+
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def histogram(self, name: str, text: str, *labels: str, buckets: Iterable[float] = _SECONDS) -> Histogram:
+        return Histogram(name, text, labels, buckets=tuple(buckets), registry=self.registry)
+
+    def _http(self) -> None:
+        labels = ("route", "method", "code")
+        self.http_requests = self.counter("haste_http_requests_total", "HTTP requests answered.", *labels)
+        name = "haste_http_request_duration_seconds"
+        self.http_duration = self.histogram(name, "From the first byte to the last.", "route")
+        self.in_flight = self.gauge("haste_requests_in_flight", "Classify requests being worked on.")
+        self.in_flight.set(0)
+        self.rejections = self.counter("haste_image_rejections_total", "Images that were not accepted.", "reason")
+        for reason in REJECTIONS:
+            self.rejections.labels(reason)
+        self.config_changes = self.counter("haste_config_changes_total", "Attempts to change the state.", "result")
+        for result in ("applied", "refused"):
+            self.config_changes.labels(result)
+
+    def _inference(self) -> None:
+        text = "Classify requests by how they ended."
+        self.requests = self.counter("haste_inference_requests_total", text, "model", "outcome")
+        text = "Time of one image in a stage; a forward is that of its batch."
+        self.stages = self.histogram("haste_inference_stage_duration_seconds", text, "model", "stage")
+        text = "Images answered, by the number of hyperplanes that was used."
+        self.images = self.counter("haste_inference_images_total", text, "model", "hyperplanes")
+        text = "Images in a batch."
+        self.batches = self.histogram("haste_inference_batch_images", text, "model", buckets=_BATCH)
+        self.flops = {
+            name: self.counter(f"haste_{name}_flops_total", f"FLOPs of the answered images: {name}.", "model")
+            for name in _FLOPS
+        }
+        text = "1 - buckets / channels of a layer in the last batch."
+        self.compression = self.gauge("haste_layer_compression_ratio", text, "model", "layer")
+
+    def _state(self) -> None:
+        self.queue_depth = self.gauge("haste_queue_depth", "Images that wait for the engine.", "model")
+        self.queue_capacity = self.gauge("haste_queue_capacity", "Images that may wait for the engine.")
+        text = "L of a request that names none; NaN while that is exact or dense."
+        self.hyperplanes = self.gauge("haste_model_hyperplanes", text, "model")
+        self.hyperplanes_min = self.gauge("haste_model_hyperplanes_min", "Least L that is accepted.", "model")
+        self.hyperplanes_max = self.gauge("haste_model_hyperplanes_max", "Largest L that is accepted.", "model")
+        self.ready = self.gauge("haste_model_ready", "1 when the model answers.", "model")
+        text = "Time to load, convert and warm up."
+        self.load_duration = self.gauge("haste_model_load_duration_seconds", text, "model")
+
+    def _initialise(self, model: str) -> None:
+        for outcome in get_args(Outcome):
+            self.requests.labels(model, outcome)
+            self.requests.labels(UNKNOWN, outcome)
+        for stage in _STAGES:
+            self.stages.labels(model, stage)
+        for counter in self.flops.values():
+            counter.labels(model)
+        self.batches.labels(model)
+        self.queue_depth.labels(model).set(0)
+        self.ready.labels(model).set(0)
+
+    @contextmanager
+    def inference(self) -> Iterator[Tally]:
+        """Around a classify request: counts it under the model that the tally names, by how it ends."""
+        tally = Tally()
+        error: BaseException | None = None
+        self.in_flight.inc()
+        try:
+            yield tally
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            self.in_flight.dec()
+            self.requests.labels(tally.model, outcome_of(error)).inc()
+            reason = TABLE[type(error)].rejection if isinstance(error, ServiceError) else None
+            if reason is not None:
+                self.rejections.labels(reason).inc()
+
+    @contextmanager
+    def config_change(self) -> Iterator[None]:
+        """Around an attempt to change the state."""
+        result = "refused"
+        try:
+            yield
+            result = "applied"
+        finally:
+            self.config_changes.labels(result).inc()
+
+    def answered(self, model: str, level: Level, flops: ImageFlops) -> None:
+        """One image of an answer that goes out."""
+        self.images.labels(model, str(level)).inc()
+        for name, counter in self.flops.items():
+            counter.labels(model).inc(getattr(flops, name))
+
+    def stage(self, model: str, stage: str, seconds: float) -> None:
+        self.stages.labels(model, stage).observe(seconds)
+
+    def batch(self, model: str, images: int, compression: Mapping[str, float]) -> None:
+        """One forward of the engine."""
+        self.batches.labels(model).observe(images)
+        for layer, ratio in compression.items():
+            self.compression.labels(model, layer).set(ratio)
+
+    def watch_queue(self, model: str, depth: Callable[[], int]) -> None:
+        """Ask for the depth at every scrape."""
+        self.queue_depth.labels(model).set_function(depth)
+
+    def http_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        known = method if method in _METHODS else "other"
+        self.http_requests.labels(route, known, str(status)).inc()
+        self.http_duration.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,72 @@
+"""What a classify request asks for, from its query and its body: known names, each once, within bounds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.contract import Engine, Level, ModelInfo
+from app.errors import InvalidParameter, named
+
+NAMES = ("L", "top_k", "model")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A checked choice; a level of None leaves it to the state."""
+
+    model: ModelInfo
+    level: Level | None
+    top_k: int
+
+
+def from_text(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, object]]:
+    """Parameters of a query or a form: digits become numbers, except in a model's name."""
+    return [(name, _number(text) if name != "model" else text) for name, text in pairs]
+
+
+def _number(text: str) -> object:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
+
+
+def collect(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """All parameters by name; InvalidParameter where one is unknown or given twice. None counts as absent."""
+    values: dict[str, object] = {}
+    for name, value in pairs:
+        if name not in NAMES:
+            raise InvalidParameter(f"unknown parameter {named(name)}; known: {', '.join(NAMES)}")
+        if name in values:
+            raise InvalidParameter(f"{name} is given twice: {named(values[name])} and {named(value)}")
+        values[name] = value
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def choose(values: dict[str, object], engine: Engine, default_top_k: int) -> Choice:
+    """Check every value; InvalidParameter names the first that does not fit."""
+    model = _model(values.get("model"), engine.models)
+    return Choice(model, _level(values.get("L"), engine), _top_k(values.get("top_k"), model, default_top_k))
+
+
+def _model(name: object, served: tuple[ModelInfo, ...]) -> ModelInfo:
+    if name is None:
+        return served[0]
+    for info in served:
+        if info.name == name:
+            return info
+    raise InvalidParameter(f"unknown model {named(name)}; served: {', '.join(info.name for info in served)}")
+
+
+def _level(value: object, engine: Engine) -> Level | None:
+    if value is None:
+        return None
+    try:
+        return engine.levels.check(value)
+    except ValueError as error:
+        raise InvalidParameter(f"L {error}, not {named(value)}") from None
+
+
+def _top_k(value: object, model: ModelInfo, default: int) -> int:
+    classes = len(model.classes)
+    if value is None:
+        return min(default, classes)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= classes:
+        return value
+    raise InvalidParameter(f"top_k must be a whole number in 1..{classes}, not {named(value)}")

@@ -1,0 +1,42 @@
+"""What routes share: the service behind a request, and who may change it."""
+
+import hmac
+from typing import cast
+from urllib.parse import urlsplit
+
+from fastapi import Request
+
+from app.errors import Forbidden, Unauthorized
+from app.service import Service
+
+
+def service_of(request: Request) -> Service:
+    """The service that the application was made with."""
+    return cast(Service, request.app.state.service)
+
+
+def check_may_change(request: Request) -> None:
+    """Raise Unauthorized or Forbidden where this request may not change the service.
+
+    With an admin key, the request must carry it; without one, changes are accepted on a loopback address alone, and
+    not from another site's page in a browser.
+    """
+    settings = service_of(request).settings
+    if settings.admin_key is not None:
+        scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+        expected = settings.admin_key.get_secret_value().encode()
+        right = hmac.compare_digest(sent.strip().encode(), expected)
+        if scheme.lower() != "bearer" or not right:
+            raise Unauthorized("changes need the admin key, as in Authorization: Bearer KEY")
+    elif not settings.on_loopback:
+        raise Forbidden(
+            f"the service listens on {settings.host}, beyond this machine, without an admin key; "
+            "set HASTE_ADMIN_KEY and send it as Authorization: Bearer KEY, or listen on 127.0.0.1"
+        )
+    elif _from_another_site(request):
+        raise Forbidden("changes from another site's page are not accepted without an admin key")
+
+
+def _from_another_site(request: Request) -> bool:
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")

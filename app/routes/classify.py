@@ -1,0 +1,103 @@
+"""POST /classify."""
+
+import time
+
+from fastapi import APIRouter, Request, Response
+
+from app.disconnect import until_gone
+from app.log import request_id
+from app.parameters import Choice, choose, collect, from_text
+from app.routes.access import service_of
+from app.routes.examples import CLASSIFY_BODY, CLASSIFY_PARAMETERS
+from app.schemas import (
+    PROBLEM,
+    Classification,
+    Classifications,
+    FlopsAnswer,
+    LevelAnswer,
+    PredictionAnswer,
+    TimingAnswer,
+)
+from app.service import Answer, Service
+from app.uploads import Upload, body_parser, read_body
+
+router = APIRouter(tags=["classify"])
+
+
+@router.post(
+    "/classify",
+    summary="Classify one image or several",
+    responses={
+        200: {"model": Classification | Classifications, "description": "One object, or one a image in `results`"},
+        **dict.fromkeys((400, 408, 413, 415, 422, 429, 500, 503), PROBLEM),
+    },
+    openapi_extra={"requestBody": CLASSIFY_BODY, "parameters": CLASSIFY_PARAMETERS},
+)
+async def classify(request: Request) -> Response:
+    """Raw bytes, multipart or JSON; the image's format is told by its bytes. Images are neither stored nor logged.
+
+    An explicit `L` is used or the request is refused. One bad image refuses the request and is named by its index.
+    """
+    started, service = time.perf_counter(), service_of(request)
+    with service.metrics.inference() as tally:
+        query = from_text(request.query_params.multi_items())
+        choice = choose(collect(query), service.engine, service.settings.top_k)
+        tally.model = choice.model.name
+        with service.admit(choice.model.name):
+            upload = await _upload(request, service)
+            choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
+            tally.model = choice.model.name
+            answers = await until_gone(request, service.classify(upload.images, choice))
+            return _respond(service, choice, answers, started)
+
+
+async def _upload(request: Request, service: Service) -> Upload:
+    limits = service.upload_limits
+    parse, max_bytes = body_parser(request.headers.get("content-type", ""), limits)
+    body = await read_body(request, max_bytes, limits.body_timeout_ms)
+    return await service.in_decoder(lambda: parse(body))
+
+
+def _respond(service: Service, choice: Choice, answers: list[Answer], started: float) -> Response:
+    """Build the whole answer, then count it: what is counted is what goes out."""
+    name, begin = choice.model.name, time.perf_counter()
+    results = [_result(choice, answer, started) for answer in answers]
+    whole = results[0] if len(results) == 1 else Classifications(results=results)
+    response = Response(whole.model_dump_json(), media_type="application/json")
+    seconds = (time.perf_counter() - begin) / len(results)
+    for answer in answers:
+        service.metrics.answered(name, answer.done.level, answer.done.result.flops)
+        service.metrics.stage(name, "queue", answer.done.queue_seconds)
+        service.metrics.stage(name, "forward", answer.done.forward_seconds)
+        service.metrics.stage(name, "postprocess", seconds)
+    return response
+
+
+def _result(choice: Choice, answer: Answer, started: float) -> Classification:
+    done, flops = answer.done, answer.done.result.flops
+    return Classification(
+        model=choice.model.name,
+        L=LevelAnswer(requested=choice.level, used=done.level),
+        predictions=[
+            PredictionAnswer(label=p.label, index=p.index, probability=p.probability) for p in done.result.predictions
+        ],
+        flops=FlopsAnswer(
+            dense=flops.dense,
+            executed=flops.executed,
+            skipped=flops.skipped,
+            merged=flops.merged,
+            overhead=flops.overhead,
+            reduction=flops.reduction,
+        ),
+        timing_ms=TimingAnswer(
+            decode=_ms(answer.decode_seconds),
+            queue=_ms(done.queue_seconds),
+            forward=_ms(done.forward_seconds),
+            total=_ms(time.perf_counter() - started),
+        ),
+        request_id=request_id.get(),
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,63 @@
+"""GET, PATCH and POST /config."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.json_body import parse_object
+from app.routes.access import check_may_change, service_of
+from app.routes.examples import CONFIG_BODY
+from app.schemas import PROBLEM, Bounds, ConfigAnswer, ModelConfig
+from app.service import Service
+from app.uploads import read_body
+
+router = APIRouter(tags=["config"])
+_MAX_BYTES = 65_536
+
+
+@router.get("/config", summary="What can be changed, with bounds", response_model=ConfigAnswer)
+async def read(request: Request) -> Response:
+    """The current values and the version, which the ETag repeats."""
+    return _answer(service_of(request))
+
+
+async def change(request: Request) -> Response:
+    """Takes any part of the state, checks it whole, applies it between two batches, answers the new state.
+
+    `null` clears a model's own value. With `If-Match`, the change is made only to that version.
+    """
+    service = service_of(request)
+    with service.metrics.config_change():
+        check_may_change(request)
+        body = await read_body(request, _MAX_BYTES, service.settings.request_body_timeout_ms)
+        patch = parse_object(body)
+        await service.steering.change(patch, request.headers.get("if-match"))
+    service.show_levels()
+    return _answer(service)
+
+
+for _method in ("PATCH", "POST"):
+    router.add_api_route(
+        "/config",
+        change,
+        methods=[_method],
+        operation_id=f"change_config_{_method.lower()}",
+        summary="Change L, merge rule or tolerance, of all models or of one",
+        response_model=ConfigAnswer,
+        responses=dict.fromkeys((400, 401, 403, 408, 412, 413, 422), PROBLEM),
+        openapi_extra={"requestBody": CONFIG_BODY},
+    )
+
+
+def _answer(service: Service) -> Response:
+    state, engine = service.steering.state, service.engine
+    answer = ConfigAnswer(
+        version=state.version,
+        L=state.L,
+        merge=state.merge,
+        tolerance=state.tolerance,
+        bounds=Bounds(L=(engine.levels.minimum, engine.levels.maximum), merge=engine.method.merges),
+        models={
+            name: ModelConfig(L=own.L, merge=own.merge, tolerance=own.tolerance) for name, own in state.models.items()
+        },
+    )
+    headers = {"ETag": f'"{state.version}"', "Cache-Control": "no-store"}
+    return Response(answer.model_dump_json(), media_type="application/json", headers=headers)

@@ -1,0 +1,66 @@
+"""What /docs shows of the bodies and parameters that are read by hand; a test sends every example."""
+
+from typing import Any
+
+from app.schemas import ConfigPatch
+
+TINY_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAGUlEQVR42mNkYGhQYGDARCwMCgxYweCUAABobwJednxjlwAAAABJRU5ErkJggg=="
+)
+"""A PNG of 8 x 8 pixels, in base64."""
+
+_LEVEL = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "enum": ["exact", "dense"]}]}
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "L": {"description": "Number of hyperplanes, exact or dense; absent: as /config says", "schema": _LEVEL},
+    "top_k": {"description": "How many classes to name", "schema": {"type": "integer", "minimum": 1}},
+    "model": {"description": "A name of /models; absent: the first", "schema": {"type": "string"}},
+}
+_EXAMPLES = {"L": 10, "top_k": 3}
+
+CLASSIFY_PARAMETERS: list[dict[str, Any]] = [
+    {"name": name, "in": "query", "required": False} | values for name, values in _PARAMETERS.items()
+]
+
+_FIELDS = {name: values["schema"] for name, values in _PARAMETERS.items()}
+_BINARY = {"type": "string", "format": "binary"}
+_BASE64 = {"type": "string", "format": "byte"}
+
+CLASSIFY_EXAMPLES: dict[str, Any] = {
+    "one image": {"value": {"image": TINY_PNG, **_EXAMPLES}},
+    "several": {"value": {"images": [TINY_PNG, TINY_PNG], "L": "exact"}},
+}
+CLASSIFY_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/octet-stream": {"schema": _BINARY},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"image": {"type": "array", "items": _BINARY}, **_FIELDS},
+                "required": ["image"],
+            }
+        },
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"image": _BASE64, "images": {"type": "array", "items": _BASE64}, **_FIELDS},
+            },
+            "examples": CLASSIFY_EXAMPLES,
+        },
+    },
+}
+
+CONFIG_EXAMPLES: dict[str, Any] = {
+    "another L for all": {"value": {"L": 10}},
+    "zeros alone are skipped": {"value": {"L": "exact"}},
+    "another rule and bound": {"value": {"merge": "mean", "tolerance": 0.05}},
+}
+CONFIG_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": ConfigPatch.model_json_schema(ref_template="#/components/schemas/{model}"),
+            "examples": CONFIG_EXAMPLES,
+        }
+    },
+}

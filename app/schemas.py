@@ -1,0 +1,148 @@
+"""The wire format, once."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Level = Annotated[int | Literal["exact", "dense"], Field(description="Number of hyperplanes, `exact` or `dense`")]
+Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class LevelAnswer(BaseModel):
+    """The level that was asked for, null when none was, and the one that was used."""
+
+    requested: Level | None
+    used: Level
+
+
+class PredictionAnswer(BaseModel):
+    """A class; `probability` is in 0..1."""
+
+    label: str
+    index: int
+    probability: float
+
+
+class FlopsAnswer(BaseModel):
+    """FLOPs of this image; executed = dense - skipped - merged + overhead, reduction = 1 - executed / dense."""
+
+    dense: int
+    executed: int
+    skipped: int = Field(description="not executed because the inputs are zero")
+    merged: int = Field(description="not executed because channels were merged")
+    overhead: int = Field(description="executed for hashing and merging")
+    reduction: float
+
+
+class TimingAnswer(BaseModel):
+    """Milliseconds: decoding this image, waiting for the engine, its batch in the network, all since the request."""
+
+    decode: float
+    queue: float
+    forward: float
+    total: float
+
+
+class Classification(BaseModel):
+    """What is answered for one image."""
+
+    model: str
+    L: LevelAnswer
+    predictions: list[PredictionAnswer]
+    flops: FlopsAnswer
+    timing_ms: TimingAnswer
+    degraded: bool = False
+    request_id: str
+
+
+class Classifications(BaseModel):
+    """What is answered for several images, in their order."""
+
+    results: list[Classification]
+
+
+class ModelConfig(BaseModel):
+    """What a model does differently; null: as all."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    L: Level | None = None
+    merge: str | None = None
+    tolerance: Tolerance | None = None
+
+
+class ConfigPatch(BaseModel):
+    """Any part of the state. A tolerance of null merges without verification; a model's null clears its own value."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    L: Level | None = None
+    merge: str | None = None
+    tolerance: Tolerance | None = None
+    models: dict[str, ModelConfig] = {}
+
+
+class Bounds(BaseModel):
+    """What the values may be."""
+
+    L: tuple[int, int]
+    levels: tuple[str, ...] = ("exact", "dense")
+    merge: tuple[str, ...]
+    tolerance: tuple[float, None] = (0.0, None)
+
+
+class ConfigAnswer(BaseModel):
+    """The state of the service."""
+
+    version: int
+    L: Level
+    merge: str
+    tolerance: float | None
+    bounds: Bounds
+    models: dict[str, ModelConfig]
+
+
+class ModelAnswer(BaseModel):
+    """A model that is served; `dense_top1` is in 0..1, `input_size` in pixels."""
+
+    name: str
+    default: bool
+    ready: bool
+    classes: list[str]
+    input_size: int
+    parameters: int
+    dense_top1: float | None
+    sha256: str
+    licence: str
+    source: str
+    L: tuple[int, int]
+
+
+class ModelsAnswer(BaseModel):
+    """All models, the default first."""
+
+    models: list[ModelAnswer]
+
+
+class ProblemAnswer(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    detail: str
+    request_id: str
+
+
+PROBLEM: dict[str, Any] = {
+    "model": ProblemAnswer,
+    "content": {
+        "application/problem+json": {
+            "example": {
+                "type": "urn:haste:problem:invalid-parameter",
+                "title": "Invalid parameter",
+                "detail": "L must be a whole number in 1..32, 'exact' or 'dense', not 99",
+                "request_id": "01M6Z3K2F0D8Q4V9N1XJ7T5RBC",
+            }
+        }
+    },
+}

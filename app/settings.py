@@ -1,0 +1,117 @@
+"""Every knob of the service, once: its default, its unit in the name, and what it does."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+CGROUP = Path("/sys/fs/cgroup")
+_MIB = 2**20
+
+
+def available_cpus(cgroup: Path = CGROUP) -> int:
+    """CPUs that this process may use: the least of its affinity and its container's quota, rounded up, at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota_us, period_us = _quota(cgroup)
+    allowed = -(-quota_us // period_us) if quota_us > 0 and period_us > 0 else affinity
+    return max(1, min(affinity, allowed))
+
+
+def _quota(cgroup: Path) -> tuple[int, int]:
+    """CPU quota and period in microseconds, of control groups version 2 or 1; (-1, -1) where there is none."""
+    version_1 = [cgroup / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
+    for files in ([cgroup / "cpu.max"], version_1):
+        try:
+            quota, period = " ".join(file.read_text(encoding="ascii") for file in files).split()[:2]
+            return int(quota), int(period)
+        except (OSError, ValueError):  # absent, or "max"
+            continue
+    return -1, -1
+
+
+def _names(value: Any) -> Any:
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+def _level(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
+def _cpus_default(help_text: str) -> Any:
+    return Field(
+        default_factory=available_cpus,
+        ge=1,
+        le=1024,
+        description=help_text,
+        json_schema_extra={"default_text": "the CPU quota"},
+    )
+
+
+class Settings(BaseSettings):
+    """Read from environment variables `HASTE_<NAME>`; an empty variable counts as absent."""
+
+    model_config = SettingsConfigDict(env_prefix="HASTE_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
+    admin_key: SecretStr | None = Field(
+        None,
+        description="Key that changing requests must carry as `Authorization: Bearer KEY`. "
+        "Without one, changes are accepted only while the service listens on a loopback address.",
+    )
+    state_file: Path | None = Field(None, description="File that keeps changes of `/config` over a restart.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+
+    models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        (), description="Names of the models to serve, separated by commas, the default first; empty: the embedded one."
+    )
+    preset: Literal["default", "paper"] = Field("default", description="Settings of the method to start with.")
+    L: Annotated[int | Literal["exact", "dense"] | None, BeforeValidator(_level)] = Field(
+        None,
+        description="Level to start with: number of hyperplanes, `exact` or `dense`; absent: the preset's.",
+    )
+    top_k: int = Field(5, ge=1, le=1000, description="Classes in an answer where the request names no `top_k`.")
+
+    max_image_bytes: int = Field(10 * _MIB, ge=1, description="Largest encoded image.")
+    max_image_pixels: int = Field(
+        40_000_000, ge=1, le=80_000_000, description="Most pixels of an image, by its header."
+    )
+    max_images: int = Field(16, ge=1, description="Most images in a request.")
+    max_request_bytes: int = Field(32 * _MIB, ge=1, description="Largest request body.")
+    max_requests_in_flight: int = Field(64, ge=1, description="Most classify requests at once; more are answered 429.")
+    request_body_timeout_ms: int = Field(30_000, ge=1, description="Longest time a client may take to send a body.")
+
+    queue_images: int = Field(64, ge=1, description="Images that may wait for the engine; more are answered 429.")
+    max_batch_images: int = Field(8, ge=1, le=1024, description="Most images that the engine runs at once.")
+    threads: int = _cpus_default("Threads that compute a batch.")
+    decode_threads: int = _cpus_default("Threads that decode images.")
+    shutdown_timeout_ms: int = Field(
+        30_000, ge=0, description="After SIGTERM, longest time to finish what was accepted."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.queue_images < self.max_images:
+            raise ValueError(
+                f"queue_images ({self.queue_images}) must be at least max_images ({self.max_images}), "
+                "or the largest request could never be accepted"
+            )
+        if self.max_request_bytes < self.max_image_bytes:
+            raise ValueError(
+                f"max_request_bytes ({self.max_request_bytes}) must be at least "
+                f"max_image_bytes ({self.max_image_bytes})"
+            )
+        return self
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False

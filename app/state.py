@@ -1,0 +1,142 @@
+"""What can be changed while the service runs: values with a version, checked whole, applied between two batches."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from app.contract import Engine, Level
+from app.errors import InvalidParameter, VersionConflict, named
+from app.schemas import ConfigPatch, ModelConfig
+
+_FIELDS = ("L", "merge", "tolerance")
+
+
+@dataclass(frozen=True)
+class ModelValues:
+    """What one model does differently; None: as all."""
+
+    L: Level | None = None
+    merge: str | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """The values of all models, and those of one where they differ."""
+
+    L: Level
+    merge: str
+    tolerance: float | None
+    models: Mapping[str, ModelValues] = field(default_factory=lambda: MappingProxyType({}))
+    version: int = 1
+
+    def level(self, model: str) -> Level:
+        """L of a request that names none."""
+        own = self.models[model].L
+        return self.L if own is None else own
+
+    def method(self, model: str) -> tuple[str, float | None]:
+        """Merge rule and tolerance of a model."""
+        own = self.models[model]
+        return own.merge or self.merge, self.tolerance if own.tolerance is None else own.tolerance
+
+    def values(self) -> dict[str, object]:
+        """As plain values, for the wire and the state file."""
+        plain: dict[str, object] = {name: getattr(self, name) for name in ("version", *_FIELDS)}
+        return plain | {"models": {name: asdict(own) for name, own in self.models.items()}}
+
+
+def parse_patch(body: object, engine: Engine) -> ConfigPatch:
+    """Check a change whole; InvalidParameter names the first value that does not fit."""
+    try:
+        patch = ConfigPatch.model_validate(body)
+    except ValidationError as error:
+        raise InvalidParameter(_explain(error)) from None
+    for name in patch.model_fields_set & {"L", "merge"}:
+        if getattr(patch, name) is None:
+            raise InvalidParameter(f"{name} cannot be null; only a model's own value can be cleared")
+    parts: dict[str, ConfigPatch | ModelConfig] = {"": patch}
+    parts |= {f"models.{name}.": own for name, own in patch.models.items()}
+    for where, part in parts.items():
+        if part.L is not None:
+            try:
+                engine.levels.check(part.L)
+            except ValueError as error:
+                raise InvalidParameter(f"{where}L {error}, not {named(part.L)}") from None
+        if part.merge is not None and part.merge not in engine.method.merges:
+            known = ", ".join(map(repr, engine.method.merges))
+            raise InvalidParameter(f"{where}merge must be one of {known}, not {named(part.merge)}")
+    served = [info.name for info in engine.models]
+    for name in patch.models:
+        if name not in served:
+            raise InvalidParameter(f"unknown model {named(name)}; served: {', '.join(served)}")
+    return patch
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = list(first["loc"])
+    cut = next((i + 1 for i, part in enumerate(place) if part in _FIELDS), len(place))
+    name = ".".join(str(part)[:80] for part in place[:cut])
+    if first["type"] == "extra_forbidden":
+        return f"unknown field {named(name)}; known: L, merge, tolerance, models"
+    if place[cut - 1 : cut] == ["L"]:
+        return f"{name} must be a whole number, 'exact' or 'dense', not {named(first['input'])}"
+    message = (first["msg"][0].lower() + first["msg"][1:]).partition(" or instance of")[0]
+    return f"{named(name) if name else 'the body'}: {message}, not {named(first['input'])}"
+
+
+def changed(state: State, patch: ConfigPatch) -> State:
+    """The state after a checked change; the same object where nothing changes."""
+    models = dict(state.models)
+    for name, own in patch.models.items():
+        models[name] = replace(models[name], **{key: getattr(own, key) for key in own.model_fields_set})
+    values = {key: getattr(patch, key) for key in patch.model_fields_set & set(_FIELDS)}
+    new = replace(state, **values, models=MappingProxyType(models))
+    return state if new == state else replace(new, version=state.version + 1)
+
+
+class Steering:
+    """Holds the state; changes it in the engine's one thread, so that no batch sees half of one."""
+
+    def __init__(self, engine: Engine, thread: Executor, state: State, save: Callable[[State], None]) -> None:
+        self.state = state
+        self._engine, self._thread, self._save = engine, thread, save
+
+    async def change(self, body: object, if_version: str | None = None) -> State:
+        """Apply a change, or raise and leave everything as it was."""
+        patch = parse_patch(body, self._engine)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._change, patch, if_version)
+
+    def level(self, model: str) -> Level:
+        """L of a request that names none, now."""
+        return self.state.level(model)
+
+    def configure(self, model: str) -> None:
+        """Give a model that was just loaded its merge rule and tolerance. In the engine's thread."""
+        self._engine.configure(model, *self.state.method(model))
+
+    def _change(self, patch: ConfigPatch, if_version: str | None) -> State:
+        old = self.state
+        if if_version not in (None, "*", f'"{old.version}"'):
+            raise VersionConflict(f"the state has version {old.version}, not {named(if_version)}")
+        new = changed(old, patch)
+        if new is not old:
+            self._apply(old, new)
+        return new
+
+    def _apply(self, old: State, new: State) -> None:
+        touched = [name for name in new.models if new.method(name) != old.method(name)]
+        try:
+            for name in touched:
+                self._engine.configure(name, *new.method(name))
+            self._save(new)
+        except BaseException:
+            for name in touched:
+                self._engine.configure(name, *old.method(name))
+            raise
+        self.state = new

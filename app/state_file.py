@@ -1,0 +1,45 @@
+"""Keeps the state over a restart, in a JSON file that is replaced as a whole."""
+
+import json
+import os
+from pathlib import Path
+from types import MappingProxyType
+
+from app.contract import Engine
+from app.errors import EngineFailure, InvalidParameter
+from app.state import ModelValues, State, changed, parse_patch
+
+
+def initial_state(engine: Engine) -> State:
+    """The engine's own defaults."""
+    models = MappingProxyType({info.name: ModelValues() for info in engine.models})
+    return State(engine.method.level, engine.method.merge, engine.method.tolerance, models)
+
+
+def read_state(path: Path | None, engine: Engine) -> State:
+    """What the file holds, over the defaults; ValueError names the file where it does not fit."""
+    state = initial_state(engine)
+    if path is None or not path.exists():
+        return state
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = int(values.pop("version"))
+        state = changed(state, parse_patch(values, engine))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidParameter, RecursionError) as error:
+        raise ValueError(f"state file {path}: {error}") from None
+    return State(state.L, state.merge, state.tolerance, state.models, version)
+
+
+def write_state(path: Path | None, state: State) -> None:
+    """Replace the file; a crash leaves the old one or the new one."""
+    if path is None:
+        return
+    fresh = path.with_name(path.name + ".new")
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(state.values(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise EngineFailure(f"the change could not be saved, so it was not made: {error.strerror}") from error

@@ -1,0 +1,185 @@
+"""A fake engine that counts and can be held, and a client that runs the application in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any, TypeVar, cast
+
+import httpx
+from fastapi import FastAPI
+from PIL import Image
+
+from app.contract import (
+    BatchResult,
+    Engine,
+    ImageFlops,
+    ImageResult,
+    Item,
+    Level,
+    LevelRange,
+    Method,
+    ModelInfo,
+    Prediction,
+    Prepared,
+)
+from app.main import create_app
+from app.service import Service
+from app.settings import Settings
+
+T = TypeVar("T")
+CLASSES = tuple("abcdefghij")
+
+
+def info(name: str) -> ModelInfo:
+    return ModelInfo(name, CLASSES, 32, 1000, None, "0" * 64, "MIT", "nowhere")
+
+
+def fake_flops(level: Level) -> ImageFlops:
+    """Large odd numbers that differ by level and fit together."""
+    dense, skipped = 1_110_845_441, 0 if level == "dense" else 101_000_003
+    merged, overhead = (level * 10_000_019, level * 1_000_003) if isinstance(level, int) else (0, 0)
+    return ImageFlops(dense, dense - skipped - merged + overhead, skipped, merged, overhead)
+
+
+class FakeEngine:
+    """Answers at once unless `gate` is cleared; `trouble` is raised by the next forwards, `unloadable` by load."""
+
+    levels = LevelRange(1, 32)
+    method = Method(12, "projection", 0.03, ("mean", "projection"))
+    build: Mapping[str, str] = {"version": "0", "torch": "0", "python": "3", "arch": "x", "implementation": "fake"}
+
+    def __init__(self, *names: str) -> None:
+        self.models = tuple(info(name) for name in names or ("small", "other"))
+        self.gate = threading.Event()
+        self.gate.set()
+        self.running = threading.Event()
+        self.trouble: Exception | None = None
+        self.unloadable: Exception | None = None
+        self.unconfigurable: set[str] = set()
+        self.batches: list[tuple[str, tuple[Level, ...]]] = []
+        self.configured: list[tuple[str, str, float | None]] = []
+        self.seen: list[Image.Image] = []
+
+    def load(self, model: str) -> None:
+        self.gate.wait(10)
+        if self.unloadable is not None:
+            raise self.unloadable
+
+    def configure(self, model: str, merge: str, tolerance: float | None) -> None:
+        self.configured.append((model, merge, tolerance))
+        if model in self.unconfigurable and merge == "mean":
+            raise RuntimeError("no")
+
+    def prepare(self, model: str, image: Image.Image) -> Prepared:
+        self.seen.append(image)
+        return image.getpixel((0, 0))
+
+    def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
+        self.batches.append((model, tuple(item.level for item in items)))
+        self.running.set()
+        self.gate.wait(10)
+        if self.trouble is not None:
+            raise self.trouble
+        return BatchResult(tuple(self._result(item) for item in items), {"conv1": 0.25})
+
+    def _result(self, item: Item) -> ImageResult:
+        red = cast(tuple[int, int, int], item.prepared)[0]
+        order = [(red + i) % len(CLASSES) for i in range(item.top_k)]
+        return ImageResult(tuple(Prediction(CLASSES[i], i, 0.1) for i in order), fake_flops(item.level))
+
+
+class Client:
+    """Sends requests to the application inside a running event loop, from ordinary test code."""
+
+    def __init__(self, app: FastAPI, loop: asyncio.AbstractEventLoop, http: httpx.AsyncClient) -> None:
+        self.app, self._loop, self.http = app, loop, http
+
+    @property
+    def service(self) -> Service:
+        return cast(Service, self.app.state.service)
+
+    def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Await something in the application's loop."""
+
+        async def await_it() -> T:
+            return await work()
+
+        return self.start(await_it()).result(30)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Begin something in the application's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call something in the application's loop, soon."""
+        self._loop.call_soon_threadsafe(function)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.run(lambda: self.http.request(method, path, **options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def classify(self, content: bytes | None = None, query: str = "", **options: Any) -> httpx.Response:
+        options = options if content is None else {"content": content, **options}
+        return self.request("POST", f"/classify{query}", **options)
+
+    def patch(self, json: Any, **options: Any) -> httpx.Response:
+        return self.request("PATCH", "/config", json=json, **options)
+
+    def background(self, method: str, path: str, **options: Any) -> "Future[httpx.Response]":
+        """Begin a request."""
+        return self.start(self.http.request(method, path, **options))
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Poll from the loop; AssertionError after ten seconds."""
+
+        async def poll() -> None:
+            for _ in range(2000):
+                if condition():
+                    return
+                await asyncio.sleep(0.005)
+            raise AssertionError("it did not come true")
+
+        self.run(poll)
+
+    def sample(self, series: str, **labels: str) -> float:
+        """The value of one series now; 0 where it does not exist yet."""
+        value = self.service.metrics.registry.get_sample_value(series, labels)
+        return 0.0 if value is None else value
+
+
+@contextmanager
+def serving(engine: Engine | None, *, ready: bool = True, **settings: Any) -> Iterator[Client]:
+    """The application with this engine, started and, unless told otherwise, ready; stopped at the end."""
+    app = create_app(Settings(**({"decode_threads": 2, "threads": 1} | settings)), engine)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    client = Client(app, loop, httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30))
+    lifespan = app.router.lifespan_context(app)
+    try:
+        client.run(lifespan.__aenter__)
+        if ready:
+            client.wait_until(lambda: client.service.loaded)
+        yield client
+    finally:
+        if isinstance(engine, FakeEngine):
+            engine.gate.set()
+        client.run(lambda: lifespan.__aexit__(None, None, None))
+        client.run(client.http.aclose)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def encoded(kind: str = "PNG", size: tuple[int, int] = (8, 8), mode: str = "RGB", color: Any = None) -> bytes:
+    """An image of one colour; red by default."""
+    default = {"RGB": (200, 0, 0), "RGBA": (200, 0, 0, 255), "CMYK": (0, 255, 255, 55)}.get(mode, 200)
+    buffer = BytesIO()
+    Image.new(mode, size, default if color is None else color).save(buffer, kind)
+    return buffer.getvalue()

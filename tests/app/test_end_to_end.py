@@ -1,0 +1,116 @@
+"""The real engine behind the real server, by its command: start, classify, steer, count, stop."""
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+SAMPLES = Path(__file__).parents[2] / "haste" / "samples"
+CAT, DOG = ((SAMPLES / f"{name}.jpg").read_bytes() for name in ("cat", "dog"))
+FLOPS = ("dense", "executed", "overhead", "skipped", "merged")
+
+
+def counters(server: httpx.Client) -> dict[str, int]:
+    text = server.get("/metrics").text
+    found = re.findall(r'^haste_(\w+)_flops_total\{model="resnet18_cifar10"\} (\S+)$', text, re.MULTILINE)
+    return {name: int(float(value)) for name, value in found}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[httpx.Client]:
+    """`haste serve` in a process of its own, ready; it must end with 0 at SIGTERM."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
+    environment |= {"HASTE_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "app", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        greeting = process.stdout.readline()
+        address = greeting.split()[-1]
+        transport = httpx.HTTPTransport(retries=3)
+        with httpx.Client(base_url=address, timeout=120, transport=transport) as client:
+            try:
+                wait_until_ready(client)
+                yield client
+            finally:
+                process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def wait_until_ready(client: httpx.Client) -> None:
+    import time
+
+    for _ in range(600):
+        if client.get("/readyz").status_code == 200:
+            return
+        time.sleep(0.2)
+    raise AssertionError("not ready after two minutes")
+
+
+def test_the_sum_of_twenty_answers_flops_is_the_difference_of_the_counters(server: httpx.Client) -> None:
+    before, flops = counters(server), []
+    for level in ("8", "10", "14", "exact", "dense"):
+        answer = server.post(f"/classify?L={level}", content=CAT).json()
+        flops.append(answer["flops"])
+        assert answer["L"]["used"] == (level if level in ("exact", "dense") else int(level))
+        files = [("image", CAT), ("file", DOG), ("image", CAT)]
+        results = server.post(f"/classify?L={level}", files=files).json()["results"]
+        flops += [result["flops"] for result in results]
+        assert server.post(f"/classify?L={level}", files=[*files, ("image", CAT[:300])]).status_code == 400
+        assert server.post("/classify?L=99", content=CAT).status_code == 422
+    assert len(flops) == 20
+    after = counters(server)
+    assert {name: after[name] - before[name] for name in FLOPS} == {name: sum(f[name] for f in flops) for name in FLOPS}
+    for one in flops:
+        assert one["dense"] == flops[0]["dense"] > 1_000_000_000
+        assert one["executed"] == one["dense"] - one["skipped"] - one["merged"] + one["overhead"]
+
+
+def test_the_three_forms_agree_and_dense_executes_everything(server: httpx.Client) -> None:
+    answers: list[Any] = [
+        server.post("/classify?L=dense", content=CAT).json(),
+        server.post("/classify", files={"image": CAT}, data={"L": "dense"}).json(),
+        server.post("/classify", json={"image": base64.b64encode(CAT).decode(), "L": "dense"}).json(),
+    ]
+    for answer in answers:
+        assert answer["flops"] == {
+            "dense": answer["flops"]["dense"], "executed": answer["flops"]["dense"],
+            "skipped": 0, "merged": 0, "overhead": 0, "reduction": 0.0,
+        }  # fmt: skip
+        assert answer["predictions"] == answers[0]["predictions"]
+        assert sum(p["probability"] for p in answer["predictions"]) <= 1.0001
+
+
+def test_exact_changes_no_prediction_and_merges_nothing(server: httpx.Client) -> None:
+    dense, exact = (server.post(f"/classify?L={level}&top_k=10", content=CAT).json() for level in ("dense", "exact"))
+    wanted = {p["label"]: pytest.approx(p["probability"], abs=1e-4) for p in dense["predictions"]}
+    assert {p["label"]: p["probability"] for p in exact["predictions"]} == wanted
+    assert exact["flops"]["merged"] == exact["flops"]["overhead"] == 0 < exact["flops"]["skipped"]
+
+
+def test_a_change_of_state_changes_what_is_executed(server: httpx.Client) -> None:
+    start = server.get("/config").json()
+    executed = []
+    for state in ({"L": 4}, {"L": 20}, {"merge": "mean"}, {"tolerance": None}, {"L": "dense"}):
+        assert server.patch("/config", json=state).status_code == 200
+        executed.append(server.post("/classify", content=CAT).json()["flops"]["executed"])
+    assert len(set(executed)) == len(executed)
+    back = {name: start[name] for name in ("L", "merge", "tolerance")}
+    assert server.patch("/config", json=back).json()["version"] == start["version"] + 6
+
+
+def test_layers_show_their_compression(server: httpx.Client) -> None:
+    server.post("/classify?L=8", content=CAT)
+    text = server.get("/metrics").text
+    series = r'^haste_layer_compression_ratio\{layer="([^"]+)",model="resnet18_cifar10"\} (\S+)$'
+    ratios = re.findall(series, text, re.MULTILINE)
+    assert len(ratios) > 15
+    assert all(0 <= float(ratio) < 1 for _, ratio in ratios)
+    assert any(float(ratio) > 0 for _, ratio in ratios)

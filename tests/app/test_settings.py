@@ -1,0 +1,120 @@
+"""Settings: read from the environment, checked, documented; and the command that uses them."""
+
+import argparse
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from app.cli import add_serve, bind
+from app.settings import Settings, available_cpus
+from app.settings_doc import settings_markdown
+
+
+def serve(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_serve(parser.add_subparsers())
+    args = parser.parse_args(["serve", *words])
+    return int(args.run(args))
+
+
+def test_settings_come_from_the_environment_and_empty_ones_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"PORT": "9000", "ADMIN_KEY": "", "L": "8", "MODELS": "a, b,", "THREADS": ""}.items():
+        monkeypatch.setenv(f"HASTE_{name}", value)
+    settings = Settings()
+    assert (settings.port, settings.admin_key, settings.L, settings.models) == (9000, None, 8, ("a", "b"))
+    assert settings.threads >= 1
+    assert Settings(port=1).port == 1
+
+
+def test_the_admin_key_does_not_show() -> None:
+    assert "s3cret" not in repr(Settings(admin_key=SecretStr("s3cret")))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"port": 70_000}, {"threads": 0}, {"L": "ten"}, {"preset": "best"}, {"queue_images": 3}, {"max_request_bytes": 5}],
+)
+def test_values_that_do_not_fit_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**values)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_threads_follow_the_cpu_quota(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_cpus(tmp_path) == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_a_quota_of_a_part_of_a_cpu_is_rounded_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cpu.max").write_text("250000 100000\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert available_cpus(tmp_path) == 3
+
+
+def test_every_setting_is_documented_and_nothing_depends_on_the_machine() -> None:
+    text = settings_markdown()
+    rows = [line for line in text.splitlines() if line.startswith("| `HASTE_")]
+    assert len(rows) == len(Settings.model_fields)
+    assert "| `HASTE_PORT` | `8000` |" in text
+    assert "| `HASTE_THREADS` | the CPU quota |" in text
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "named"),
+    [
+        (["--port", "70000"], {}, "HASTE_PORT"),
+        ([], {"HASTE_L": "99"}, "99"),
+        ([], {"HASTE_L": "ten"}, "HASTE_L"),
+        ([], {"HASTE_MODELS": "nope"}, "'nope'"),
+        ([], {"HASTE_QUEUE_IMAGES": "1"}, "max_images"),
+        (["--host", "nosuchhost.invalid"], {}, "nosuchhost.invalid"),
+    ],
+)
+def test_serve_refuses_what_does_not_fit_with_one_line_and_2(
+    words: list[str],
+    environment: dict[str, str],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("app.log.configure", lambda _level: None)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert serve(*words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("haste serve: ")
+    assert named in error
+    assert error.count("\n") == 1
+
+
+def test_serve_says_when_the_port_is_taken_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.log.configure", lambda _level: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert serve("--port", str(port)) == 2
+    assert f"port {port}: Address already in use; choose another with --port" in capsys.readouterr().err
+
+
+def test_port_0_lets_the_system_choose() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        assert listener.getsockname()[1] > 0
