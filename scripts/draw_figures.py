@@ -14,7 +14,9 @@ def main() -> None:
     rows = [row for path in files for row in json.loads(path.read_text(encoding="utf-8"))]
     if not rows:
         raise SystemExit("no results: benchmarks/results holds no test-*.json")
-    draw_accuracy_and_flops(rows, ROOT / "docs" / "images" / "accuracy-flops.png")
+    folder = ROOT / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_accuracy_and_flops(rows, folder / "accuracy-flops.png")
 
 
 if __name__ == "__main__":

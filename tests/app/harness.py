@@ -157,7 +157,7 @@ def serving(engine: Engine | None, *, ready: bool = True, **settings: Any) -> It
     """The application with this engine, started and, unless told otherwise, ready; stopped at the end."""
     app = create_app(Settings(**({"decode_threads": 2, "threads": 1} | settings)), engine)
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     client = Client(app, loop, httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30))

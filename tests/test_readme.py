@@ -1,0 +1,95 @@
+"""The README's tagged blocks do what they say: against a live service, on the command line, in Python."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```(?:bash|python) test=(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+STRICT_CURL = 'set -euo pipefail; curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
+HASTE = str(Path(sys.executable).parent / "haste")
+START_SECONDS = 120
+SAYS = ('"predictions"', '"used":8', '"L":10', "haste_executed_flops_total")
+
+
+def blocks(tag: str) -> list[str]:
+    return [text for name, text in BLOCKS if name == tag]
+
+
+def bash(script: str) -> str:
+    """Output of a block run at the root of the repository, under errors as failures."""
+    done = subprocess.run(
+        ["bash", "-c", STRICT_CURL + script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Return when the service answers /readyz with 200; fail where it ends or takes too long."""
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up:
+        assert process.poll() is None, f"the service ended with status {process.returncode}"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"the service was not ready within {START_SECONDS} s")
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The port of a service started as `make run` starts it."""
+    chosen = free_port()
+    process = subprocess.Popen([HASTE, "serve"], cwd=ROOT, env=os.environ | {"HASTE_PORT": str(chosen)})
+    try:
+        wait_until_ready(process, chosen)
+        yield chosen
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's blocks call curl")
+@pytest.mark.parametrize(
+    ("block", "says"),
+    list(zip(blocks("server"), SAYS, strict=True)),
+)
+def test_what_the_readme_asks_the_service_is_answered(port: int, block: str, says: str) -> None:
+    assert says in bash(block.replace("localhost:8000", f"localhost:{port}")).replace(" ", "")
+
+
+@pytest.mark.parametrize("block", blocks("run"))
+def test_what_the_readme_runs_runs(block: str) -> None:
+    assert bash(block.replace(".venv/bin/haste", HASTE))
+
+
+@pytest.mark.parametrize("block", blocks("library"))
+def test_what_the_readme_does_with_the_library_prints_a_share(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(block, "README.md", "exec"), {"images": torch.rand(2, 3, 32, 32)})
+    assert float(capsys.readouterr().out) < 1
+
+
+def test_the_readme_shows_the_two_commands_first() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = re.findall(r"^```bash.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make run", "make test"]
