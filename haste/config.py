@@ -86,14 +86,14 @@ class HasteConfig:
     layers:          exceptions by layer name.
     """
 
-    num_hyperplanes: Level = 12
+    num_hyperplanes: Level = 10
     patch_outputs: int = 3
     planes: Planes = "dct"
     sparsity: float = 2 / 3
     seed: int = 0
     centre: bool = False
     merge: Merge = "projection"
-    tolerance: float | None = 0.03
+    tolerance: float | None = 0.05
     drop_zero: bool = True
     skip_pixels: int | None = 3
     min_channels: int = 16
