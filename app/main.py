@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from app import errors
 from app.contract import Engine
@@ -30,7 +31,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         yield
         await service.stop()
 
-    app = FastAPI(title="HASTE", version=engine.build["version"], description=_DESCRIPTION, lifespan=lifespan)
+    about = {"title": "HASTE", "version": engine.build["version"], "description": _DESCRIPTION}
+    app = FastAPIOffline(**about, redoc_url=None, lifespan=lifespan)
     app.state.service = service
     app.add_middleware(RequestMiddleware, metrics=service.metrics)
     errors.install(app)

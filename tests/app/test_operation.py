@@ -117,6 +117,10 @@ def test_models_tell_where_the_weights_come_from(client: Client) -> None:
 
 def test_the_documentation_describes_every_path(client: Client) -> None:
     assert client.get("/docs").status_code == 200
+    page = client.get("/docs").text
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(sources) >= 2
+    assert all(source.startswith("/") and client.get(source).status_code == 200 for source in sources)  # no internet
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {"/classify", "/config", "/models", "/metrics", "/livez", "/readyz", "/startupz"}
     responses = paths["/classify"]["post"]["responses"]
