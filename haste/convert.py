@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from haste.config import HasteConfig
 from haste.conv import HasteConv2d
@@ -39,15 +40,25 @@ class _DenseCounter:
         assert isinstance(module, nn.Conv2d | nn.Linear)
         if isinstance(module, nn.Conv2d) and output.ndim == 3:
             output = output[None]
-        macs = output[0].numel() * module.weight[0].numel()
-        record.add(self.layer, LayerCounts.of_dense(len(output), 2 * macs))
+        images = len(output) if output.ndim > 1 else 1
+        macs = output.numel() // images * module.weight[0].numel()
+        record.add(self.layer, LayerCounts.of_dense(images, 2 * macs))
 
 
-def _convolutions(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every convolution and linear layer once, by its first name; a converted model has none left to convert."""
+def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Conv2d | nn.Linear]]:
+    """Every Conv2d and Linear once, by its first name."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             yield name, module
+
+
+def _uncounted(model: nn.Module) -> dict[str, str]:
+    """Convolutions of other kinds: they run as they are, and no report holds them."""
+    return {
+        name: f"{type(module).__name__} is not counted"
+        for name, module in model.named_modules()
+        if isinstance(module, _ConvNd) and not isinstance(module, nn.Conv2d)
+    }
 
 
 def _reason_to_leave(conv: nn.Conv2d, config: HasteConfig) -> str | None:
@@ -55,6 +66,9 @@ def _reason_to_leave(conv: nn.Conv2d, config: HasteConfig) -> str | None:
     height, width = conv.kernel_size
     if type(conv) is not nn.Conv2d:
         return f"{type(conv).__name__} computes in its own way"
+    hooks = (conv._forward_hooks, conv._forward_pre_hooks, conv._backward_hooks, conv._backward_pre_hooks)
+    if any(hooks) or not isinstance(conv.weight, nn.Parameter):
+        return "has hooks or a computed weight, which would be lost"
     if conv.groups != 1:
         return "depthwise" if conv.groups == conv.in_channels else f"grouped ({conv.groups} groups)"
     if conv.dilation != (1, 1):
@@ -85,7 +99,7 @@ def convert_(
         raise ValueError("a bare Conv2d cannot be swapped in place; wrap it, as in nn.Sequential(conv)")
     left: dict[str, str] = {}
     chosen: dict[str, nn.Conv2d] = {}
-    for name, module in _convolutions(model):
+    for name, module in _layers(model):
         if isinstance(module, nn.Conv2d):
             filtered = filter_fn is not None and not filter_fn(module, name)
             reason = "filtered out" if filtered else _reason_to_leave(module, config)
@@ -95,12 +109,13 @@ def convert_(
             left[name] = reason
     if unknown := sorted(set(config.layers) - set(chosen)):
         raise ValueError(f"config.layers names {unknown[0]!r}, which is not converted")
-    for name, module in _convolutions(model):
+    swaps = [(conv, HasteConv2d(conv, name, config)) for name, conv in chosen.items()]
+    for name, module in _layers(model):
         if name not in chosen:
             module.register_forward_hook(_DenseCounter(name))
-    for name, conv in chosen.items():
-        _replace(model, conv, HasteConv2d(conv, name, config))
-    return ConversionReport(tuple(chosen), left)
+    for conv, haste_conv in swaps:
+        _replace(model, conv, haste_conv)
+    return ConversionReport(tuple(chosen), left | _uncounted(model))
 
 
 def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:

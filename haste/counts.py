@@ -77,7 +77,7 @@ def live_pairs(x: Tensor, *, kernel: int, stride: int, skip_pixels: int | None) 
     outputs = torch.zeros(x.shape[-2], blocks, device=x.device)  # that an input row and a block serve, per tap column
     for row in range(rows):
         outputs[row * stride : row * stride + kernel] += block
-    outputs[:, -1] *= (columns - block * (blocks - 1)) / block
+    outputs[:, -1] = outputs[:, -1] / block * (columns - block * (blocks - 1))  # the division is exact
     live = _live_blocks(x, kernel, stride, block, blocks)
     return torch.stack([torch.tensordot(outputs, tap_column.float(), 2) for tap_column in live]).sum(0).long()
 

@@ -44,8 +44,11 @@ def dct_frequencies(height: int, width: int) -> list[tuple[int, int]]:
 def dct_planes(height: int, width: int) -> Tensor:
     """(32, h * w): DCT-II basis vectors by frequency, then random ternary planes shifted to zero sum.
 
-    Every plane sums to zero: the code of a channel depends neither on its constant part nor on its length.
+    Every plane sums to zero: the code of a channel depends neither on its constant part nor on its length. A window of
+    one position has no such plane: there the code is the sign.
     """
+    if height * width == 1:
+        return torch.ones(MAX_HYPERPLANES, 1)
     y, x = ((torch.arange(n, dtype=torch.float64) + 0.5) * math.pi / n for n in (height, width))
     cosines = [torch.outer(torch.cos(u * y), torch.cos(v * x)).flatten() for u, v in dct_frequencies(height, width)]
     missing = MAX_HYPERPLANES - len(cosines)
@@ -71,8 +74,8 @@ def hash_flops(config: HasteConfig, planes: Tensor, window: tuple[int, int]) -> 
     """FLOPs to hash one channel of a window with the first L planes: (33,) int64, entry L.
 
     Ternary planes cost one addition an entry. Cosine planes are separable: each distinct column frequency transforms
-    every row, then each plane combines the rows; 2 FLOPs a multiply-add. The dead zone costs |x|_1, centring two
-    additions a position more and two a plane.
+    every row, then each plane combines the rows; 2 FLOPs a multiply-add. The dead zone costs |x|_1, one addition a
+    position, and centring two more: the mean over the channels, and its subtraction.
     """
     height, width = window
     positions = height * width
@@ -87,7 +90,5 @@ def hash_flops(config: HasteConfig, planes: Tensor, window: tuple[int, int]) -> 
             seen.add(v)
         macs += [positions] * (len(planes) - len(frequencies))
         each = 2 * torch.tensor(macs)
-    fixed = positions
-    if config.centre:
-        fixed, each = 3 * positions, each + 2
+    fixed = 3 * positions if config.centre else positions
     return torch.cat([torch.zeros(1, dtype=torch.int64), fixed + each.cumsum(0)])

@@ -29,7 +29,10 @@ def haste_conv2d(
     x: (N, C, H, W) float; weight: (C_out, C, K, K); bias: (C_out,) or None; levels: N of them; layer: names the random
     planes. Returns the output (N, C_out, H', W') and the counts. Dense and exact images give the plain convolution;
     at an integer L every patch is hashed, merged and convolved (paper section 3, ALGORITHM sections 1 to 4).
+    On the CPU alone: ValueError names another device.
     """
+    if x.device.type != "cpu":
+        raise ValueError(f"HASTE runs on the CPU, not on {x.device}; move the model and its input there")
     kernel = weight.shape[-1]
     x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     if kernel == 1:

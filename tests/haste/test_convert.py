@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -26,6 +27,11 @@ def network() -> nn.Sequential:
         nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 24, 3, stride=2, padding=1, bias=False), nn.ReLU(),
         nn.Conv2d(24, 16, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5),
     ).eval()  # fmt: skip
+
+
+def with_hook(conv: nn.Conv2d) -> nn.Conv2d:
+    conv.register_forward_hook(lambda module, inputs, output: output + 1)
+    return conv
 
 
 def images(count: int = 3) -> torch.Tensor:
@@ -73,6 +79,10 @@ def test_weights_loaded_after_conversion_reach_the_original() -> None:
         (lambda: nn.Conv2d(16, 16, (1, 7)), "kernel 1x7"),
         (lambda: nn.Conv2d(16, 16, 2), "kernel 2x2"),
         (lambda: nn.Conv2d(16, 16, 3, stride=3), "stride 3x3"),
+        (lambda: nn.utils.spectral_norm(nn.Conv2d(16, 16, 3)), "hooks or a computed weight"),
+        (lambda: nn.utils.prune.l1_unstructured(nn.Conv2d(16, 16, 3), "weight", 0.5), "computed weight"),
+        (lambda: with_hook(nn.Conv2d(16, 16, 3)), "has hooks"),
+        (lambda: nn.ConvTranspose2d(16, 16, 3), "not counted"),
         (lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(16, 16, 3)), "ParametrizedConv2d"),
     ],
 )

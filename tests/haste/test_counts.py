@@ -48,6 +48,11 @@ def test_live_pairs_and_taps_follow_the_rule(
     assert live_taps(x, **shape).flatten().tolist() == [taps for _, taps in expected]
 
 
+def test_a_wide_block_with_a_shorter_last_one_is_counted_to_the_pair() -> None:
+    x = torch.ones(1, 1, 7, 37)
+    assert live_pairs(x, kernel=7, stride=1, skip_pixels=19).item() == 7 * 7 * 31
+
+
 def test_without_skipping_every_pair_is_left() -> None:
     x = torch.zeros(2, 3, 7, 5)
     assert live_pairs(x, kernel=3, stride=1, skip_pixels=None).tolist() == [[9 * 15] * 3] * 2

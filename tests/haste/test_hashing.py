@@ -22,7 +22,7 @@ def test_codes_at_L_are_prefixes_of_codes_at_L_plus_1(planes: str, window: tuple
     assert torch.equal(fewer, more & ((1 << level) - 1))
 
 
-@given(windows)
+@given(windows.filter(lambda window: window != (1, 1)))
 def test_cosine_planes_sum_to_zero(window: tuple[int, int]) -> None:
     assert dct_planes(*window).sum(1).abs().max() < 1e-4
 
@@ -37,6 +37,11 @@ def test_cosine_codes_ignore_a_channels_length_and_constant_part(side: int, leng
     differ = codes(x, planes, centre=False) ^ codes(moved, planes, centre=False)
     bits = (differ[..., None] >> torch.arange(len(planes))) & 1
     assert not (bits.bool() & clear).any()
+
+
+def test_a_window_of_one_position_is_hashed_by_its_sign() -> None:
+    x = torch.tensor([[[-2.0], [-0.1], [0.0], [3.0]]])
+    assert codes(x, dct_planes(1, 1)[:1], centre=False).tolist() == [[0, 0, 0, 1]]
 
 
 def test_random_planes_are_ternary_of_the_asked_sparsity() -> None:
@@ -73,7 +78,8 @@ def test_hash_flops_of_ternary_planes_are_their_entries_and_the_fixed_part() -> 
     config = CONFIGS["random"]
     planes = hyperplanes(config, "layer", (5, 5), (5, 5))
     flops = hash_flops(config, planes, (5, 5))
-    assert flops[14] == 3 * 25 + 14 * 2 + int(planes[:14].count_nonzero())
+    mean, subtraction, length = 25, 25, 25  # additions of one channel of a 5x5 window
+    assert flops[14] == mean + subtraction + length + int(planes[:14].count_nonzero())
 
 
 def test_hash_flops_of_cosine_planes_are_separable() -> None:

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from haste.config import Merge
+from haste.config import HasteConfig, Merge
+from haste.hashing import codes as hash_codes
+from haste.hashing import hyperplanes
 from haste.merging import MergePlan, leaders, plan_merges
 
 MERGES: tuple[Merge, ...] = ("mean", "projection")
@@ -29,6 +31,14 @@ def test_a_leader_is_the_first_channel_of_its_code(seed: int, codes: int) -> Non
     _, drawn = draw(seed, codes=codes)
     rows = drawn.tolist()
     assert leaders(drawn).tolist() == [[row.index(code) for code in row] for row in rows]
+
+
+@given(st.integers(0, 50), st.integers(1, 31), st.sampled_from([HasteConfig(), HasteConfig.preset("paper")]))
+def test_buckets_at_L_plus_1_refine_buckets_at_L(seed: int, level: int, config: HasteConfig) -> None:
+    x, _ = draw(seed, channels=40, positions=25)
+    code = hash_codes(x, hyperplanes(config, "layer", (5, 5), (5, 5)), centre=config.centre)
+    coarse, fine = (leaders(code & ((1 << bits) - 1)) for bits in (level, level + 1))
+    assert torch.equal(coarse.gather(1, fine), coarse)  # a fine bucket lies within one coarse bucket
 
 
 @pytest.mark.parametrize("merge", MERGES)

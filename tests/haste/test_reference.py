@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from haste import reference
 from haste.config import HasteConfig, Level, Merge
 from haste.counts import LayerCounts
 from haste.reference import haste_conv2d
@@ -60,14 +61,19 @@ def test_exact_and_dense_give_plain_convolution(shape: Shape) -> None:
         assert_close(y, expected, SAME_SUMS_IN_ANOTHER_ORDER)
 
 
-@given(shapes)
-def test_distinct_codes_give_plain_convolution(shape: Shape) -> None:
+@given(shapes, st.sampled_from(["mean", "projection"]))
+def test_distinct_codes_give_plain_convolution(shape: Shape, merge: Merge) -> None:
     x, weight, stride, padding, outputs = draw(shape)
-    x = x[:, :1]  # a single channel shares its code with nobody
-    weight = weight[:, :1]
-    config = replace(UNVERIFIED, patch_outputs=outputs)
-    y, counts = run(x, weight, stride, padding, [8] * len(x), config)
+    config = replace(UNVERIFIED, patch_outputs=outputs, merge=merge, drop_zero=False)
+
+    def distinct(x: Tensor, planes: Tensor, *, centre: bool) -> Tensor:
+        return torch.arange(x.shape[1]).expand(x.shape[:2])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "codes", distinct)
+        y, counts = run(x, weight, stride, padding, [8] * len(x), config)
     assert_close(y, F.conv2d(x, weight, None, stride, padding), SAME_LAYER_ANOTHER_PATH)
+    assert torch.equal(counts.buckets, counts.channels)
     assert counts.merged.sum() == 0
 
 
@@ -106,11 +112,12 @@ def test_zero_channels_change_nothing(shape: Shape) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @given(shape=shapes)
-def test_buckets_at_L_plus_1_refine_buckets_at_L_and_counts_never_fall(preset: str, shape: Shape) -> None:
+def test_bucket_counts_never_fall_with_L(preset: str, shape: Shape) -> None:
     x, weight, stride, padding, outputs = draw(shape)
     config = replace(PRESETS[preset], patch_outputs=outputs, tolerance=None)
-    buckets = [run(x, weight, stride, padding, [level] * len(x), config)[1].buckets for level in range(1, 33, 3)]
-    assert all((fewer <= more).all() for fewer, more in pairwise(buckets))
+    _, counts = run(x[:1].expand(32, -1, -1, -1), weight, stride, padding, list(range(1, 33)), config)
+    buckets = counts.buckets.tolist()
+    assert all(fewer <= more for fewer, more in pairwise(buckets))
 
 
 @given(shapes, st.integers(1, 32))
