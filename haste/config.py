@@ -86,7 +86,7 @@ class HasteConfig:
     layers:          exceptions by layer name.
     """
 
-    num_hyperplanes: Level = 10
+    num_hyperplanes: Level = 12
     patch_outputs: int = 3
     planes: Planes = "dct"
     sparsity: float = 2 / 3
