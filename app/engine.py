@@ -25,12 +25,14 @@ from app.contract import (
 )
 from haste.config import MAX_HYPERPLANES, MIN_HYPERPLANES, Merge
 from haste.images import preprocess
+from haste.kernel import implementation
 from haste.models import DEFAULT, WeightsRecord, list_pretrained, load_pretrained
 
 
 @dataclass
 class _Loaded:
-    network: nn.Module
+    network: nn.Module  # compiled, where this machine can
+    converted: nn.Module
     config: haste.HasteConfig
 
 
@@ -63,14 +65,15 @@ class TorchEngine:
             "torch": torch.__version__,
             "python": platform.python_version(),
             "arch": platform.machine(),
-            "implementation": "reference",
+            "implementation": implementation(),
         }
 
     def load(self, model: str) -> None:
         torch.set_num_threads(self._threads)  # OpenMP keeps this for each thread, and this is the one that computes
         network, record = load_pretrained(model)
         haste.convert_(network, self._config)
-        self._loaded[model] = _Loaded(network, self._config)
+        compiled = haste.compile(network, threads=self._threads)
+        self._loaded[model] = _Loaded(compiled, network, self._config)
         blank = torch.zeros(3, record.input_size, record.input_size)
         for level in (self._config.num_hyperplanes, cast(Level, "exact"), cast(Level, "dense")):
             self.forward(model, [Item(blank, level, 1)])
@@ -79,7 +82,7 @@ class TorchEngine:
         loaded = self._loaded[model]
         config = replace(loaded.config, merge=cast(Merge, merge), tolerance=tolerance)
         if config != loaded.config:
-            haste.reconfigure_(loaded.network, config)
+            haste.reconfigure_(loaded.converted, config)
             loaded.config = config
 
     def prepare(self, model: str, image: Image.Image) -> Prepared:

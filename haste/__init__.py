@@ -5,6 +5,7 @@ from haste.config import HasteConfig, LayerConfig, Level, parse_level
 from haste.convert import ConversionReport, convert_, reconfigure_, revert_
 from haste.evaluate import evaluate
 from haste.flops import FlopReport
+from haste.program import compile
 from haste.steering import num_hyperplanes, recording
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "HasteConfig",
     "LayerConfig",
     "Level",
+    "compile",
     "convert_",
     "evaluate",
     "models",

@@ -26,6 +26,7 @@ def hyperplanes(config: HasteConfig, layer: str, full: tuple[int, int], window: 
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(False)  # kept: a caller's inference mode must not mark them
 def _random_planes(seed: int, layer: str, full: tuple[int, int], sparsity: float) -> Tensor:
     """(32, h, w) with entries -1, 0, +1; a share `sparsity` of the entries is zero on average."""
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{layer}".encode()))
@@ -41,6 +42,7 @@ def dct_frequencies(height: int, width: int) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(False)
 def dct_planes(height: int, width: int) -> Tensor:
     """(32, h * w): DCT-II basis vectors by frequency, then random ternary planes shifted to zero sum.
 

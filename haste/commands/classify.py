@@ -21,6 +21,7 @@ from haste.commands.networks import add_network_options, dataset_of, load_networ
 from haste.config import HasteConfig, parse_level
 from haste.convert import convert_
 from haste.dataset import find_images
+from haste.program import compile
 
 
 def register(commands: Subparsers) -> None:
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     convert_(model, config)
     results = []
     with progress_bar("classifying", len(paths)) as advance:
-        for result in classify(model, record, paths, level, args.top_k):
+        for result in classify(compile(model), record, paths, level, args.top_k):
             results.append(result)
             advance(1)
     if args.json:

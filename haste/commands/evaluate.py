@@ -16,6 +16,7 @@ from haste.config import HasteConfig, parse_level
 from haste.convert import convert_
 from haste.dataset import read_dataset
 from haste.evaluate import Evaluation, evaluate
+from haste.program import compile
 
 _BATCH = 50
 _COLUMNS = ("L", "top-1", "agreement", "KL", "reduction", "zeros", "merged", "overhead")
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     data = read_dataset(args.data, record).take(args.limit)
     convert_(model, config)
     with progress_bar("evaluating", len(data) * len(levels)) as advance:
-        results = evaluate(model, data.batches(_BATCH), levels, advance)
+        results = evaluate(compile(model), data.batches(_BATCH), levels, advance)
     _print(results, f"{record.name}, preset {args.preset}, {len(data)} images")
     if args.json:
         args.json.write_text(json.dumps([row_of(result, args, config) for result in results], indent=2) + "\n")

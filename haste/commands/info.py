@@ -14,6 +14,7 @@ from rich.table import Table
 
 from haste.commands import Subparsers
 from haste.config import HasteConfig, Preset
+from haste.kernel import build_info
 from haste.models import list_models, list_pretrained
 
 _PACKAGES = ("haste-edge", "torch", "numpy", "pillow", "safetensors")
@@ -49,7 +50,7 @@ def collect() -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "machine": {"system": platform.platform(), "cpu": _cpu(), "cores": os.cpu_count()},
         "torch threads": torch.get_num_threads(),
-        "implementation": "reference",
+        **build_info(),
         "networks": list_models(),
         "embedded weights": [record.name for record in list_pretrained() if record.embedded],
         "presets": {name: repr(HasteConfig.preset(name)) for name in presets},

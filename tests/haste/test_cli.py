@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import haste
-from haste import cli
+from haste import cli, kernel
 from haste.config import HasteConfig
 from haste.models import DEFAULT, list_pretrained, registry
 from haste.models.resnet import ResNet
@@ -80,7 +80,8 @@ def test_info_tells_what_a_bug_report_needs(capsys: pytest.CaptureFixture[str]) 
     assert cli.main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["versions"]["torch"] == torch.__version__
-    assert facts["implementation"] == "reference"
+    assert facts["implementation"] == kernel.implementation()
+    assert facts["available"][-1] == "reference"
     assert facts["embedded weights"] == [record.name for record in list_pretrained()]
     assert facts["presets"].keys() == {"paper", "default"}
     assert cli.main(["info"]) == 0

@@ -59,6 +59,12 @@ def test_random_planes_depend_on_layer_and_seed_and_on_nothing_else() -> None:
     assert not torch.equal(first, hyperplanes(other, "a", (5, 5), (5, 5)))
 
 
+def test_planes_made_in_inference_mode_serve_outside_it() -> None:
+    with torch.inference_mode():
+        planes = [hyperplanes(config, "fresh", (8, 9), (8, 9)) for config in CONFIGS.values()]
+    assert not any(p.is_inference() for p in planes)
+
+
 def test_a_smaller_window_takes_the_crop_of_its_layers_random_planes() -> None:
     full = hyperplanes(CONFIGS["random"], "a", (5, 5), (5, 5)).unflatten(1, (5, 5))
     crop = hyperplanes(CONFIGS["random"], "a", (5, 5), (4, 3)).unflatten(1, (4, 3))

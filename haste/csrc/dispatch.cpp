@@ -1,0 +1,19 @@
+// Chooses by what the processor can do.
+#include "haste.h"
+
+#ifdef HASTE_WITH_AVX2
+namespace avx2 {
+extern const haste_implementation implementation;
+}
+#endif
+namespace portable {
+extern const haste_implementation implementation;
+}
+
+extern "C" const haste_implementation* haste_available(int32_t index) {
+#ifdef HASTE_WITH_AVX2
+  static const bool fits = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (fits && index-- == 0) return &avx2::implementation;
+#endif
+  return index == 0 ? &portable::implementation : nullptr;
+}

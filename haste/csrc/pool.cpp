@@ -1,0 +1,61 @@
+#include "pool.h"
+
+namespace HASTE_NAMESPACE {
+namespace {
+
+constexpr int SPINS = 4000;  // some 20 microseconds: longer than any step between two convolutions
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+Pool::Pool(int threads) {
+  for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { serve(i); });
+}
+
+Pool::~Pool() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+    round_++;
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void Pool::run(const std::function<void(int)>& work) {
+  if (workers_.empty()) return work(0);
+  busy_.store((int)workers_.size());
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    work_ = &work;
+    round_++;
+  }
+  wake_.notify_all();
+  work(0);
+  for (int spins = 0; busy_.load(std::memory_order_acquire) > 0; spins++)
+    if (spins < SPINS) pause();
+    else std::this_thread::yield();
+}
+
+void Pool::serve(int thread) {
+  for (int seen = 0;;) {
+    for (int spins = 0; round_.load(std::memory_order_acquire) == seen && spins < SPINS; spins++) pause();
+    const std::function<void(int)>* work;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait(lock, [&] { return round_.load() != seen; });
+      if (stop_) return;
+      seen = round_.load();
+      work = work_;
+    }
+    (*work)(thread);
+    busy_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+}  // namespace HASTE_NAMESPACE

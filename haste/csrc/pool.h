@@ -1,0 +1,30 @@
+// One pool of threads that meet after each piece of work: they spin for a moment, then sleep.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace HASTE_NAMESPACE {
+
+class Pool {
+ public:
+  explicit Pool(int threads);
+  ~Pool();
+  int threads() const { return (int)workers_.size() + 1; }
+  // Run work(thread) on every thread, the caller's being 0, and return when all are done.
+  void run(const std::function<void(int)>& work);
+
+ private:
+  void serve(int thread);
+  std::vector<std::thread> workers_;
+  const std::function<void(int)>* work_ = nullptr;
+  std::atomic<int> round_{0}, busy_{0};
+  bool stop_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+}  // namespace HASTE_NAMESPACE

@@ -1,0 +1,286 @@
+// A program: buffers and packed weights made once, every operation of a batch in one call.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "engine.h"
+#include "pool.h"
+
+namespace HASTE_NAMESPACE {
+
+Floats::Floats(size_t n) {
+  if (!n) return;
+  const size_t bytes = (n * sizeof(float) + 127) / 64 * 64;  // and one vector to read past the end
+  data.reset((float*)aligned_alloc(64, bytes));
+  if (!data) throw std::bad_alloc();
+  memset(data.get(), 0, bytes);
+}
+
+namespace {
+
+thread_local std::string last_error;
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+struct Operation {
+  haste_operation spec;
+  Conv conv;
+  std::vector<float> weight, bias;  // of a linear layer
+  std::vector<Lists> lists;                  // by image
+  std::vector<std::vector<Patch>> patches;   // by image
+};
+
+void pack(Conv& c, const float* weight, const float* bias, int channels) {
+  const int taps = c.kernel * c.kernel;
+  c.weights = Floats((size_t)c.panels() * c.kernel * c.run * PANEL);
+  c.bias = Floats((size_t)c.panels() * PANEL);
+  for (int o = 0; o < c.outputs; o++)
+    for (int i = 0; i < channels; i++)
+      for (int t = 0; t < taps; t++) {
+        const float w = weight[((size_t)o * channels + i) * taps + t];
+        const size_t k = (size_t)(t / c.kernel) * c.run + t % c.kernel * c.depth + i;
+        c.weights.get()[((size_t)o / PANEL * c.kernel * c.run + k) * PANEL + o % PANEL] = w;
+      }
+  for (int o = 0; bias && o < c.outputs; o++) c.bias.get()[o] = bias[o];
+}
+
+void copy_planes(Conv& c) {
+  const int side = c.method.patch_outputs;
+  c.norms.assign(c.method.norms, c.method.norms + c.inputs);
+  require(side > 0 && c.method.skip_pixels <= WIDE, "patch_outputs and skip_pixels must be 1.. and 0..4");
+  require(c.depth % PANEL == 0, "merging needs more than 4 input channels");
+  require(c.run + 8 <= 65535, "too many input channels for 16-bit lists");
+  for (int kind = 0; kind < 4; kind++) {
+    if (!c.method.planes[kind]) continue;
+    const int high = kind / 2 ? c.height % side : std::min(c.height, side);
+    const int wide = kind % 2 ? c.width % side : std::min(c.width, side);
+    const int n = ((high - 1) * c.step + c.kernel) * ((wide - 1) * c.step + c.kernel);
+    c.planes[kind].resize((size_t)n * HASTE_MAX_PLANES);
+    c.plane_max[kind].assign(HASTE_MAX_PLANES, 0);
+    for (int l = 0; l < HASTE_MAX_PLANES; l++)
+      for (int q = 0; q < n; q++) {
+        const float v = c.method.planes[kind][(size_t)l * n + q];
+        c.planes[kind][(size_t)q * HASTE_MAX_PLANES + l] = v;
+        c.plane_max[kind][l] = std::max(c.plane_max[kind][l], std::fabs(v));
+      }
+    c.hash_flops[kind].assign(c.method.hash_flops[kind], c.method.hash_flops[kind] + HASTE_MAX_PLANES + 1);
+  }
+}
+
+struct Program {
+  std::vector<haste_buffer> shapes;
+  std::vector<Buffer> buffers;
+  std::vector<Operation> operations;
+  Pool pool;
+  std::mutex mutex;
+  int room = 0;  // images that the buffers hold
+  explicit Program(int threads) : pool(threads) {}
+
+  void add(const haste_operation& spec) {
+    require(spec.in >= 0 && spec.in < (int)shapes.size() && spec.out >= 0 && spec.out < (int)shapes.size(),
+            "an operation names a buffer that does not exist");
+    const haste_buffer &in = shapes[spec.in], &out = shapes[spec.out];
+    operations.emplace_back();
+    Operation& op = operations.back();
+    op.spec = spec;
+    if (spec.kind == HASTE_LINEAR) {
+      op.weight.assign(spec.weight, spec.weight + (size_t)out.channels * in.channels);
+      op.bias.assign(out.channels, 0);
+      if (spec.bias) op.bias.assign(spec.bias, spec.bias + out.channels);
+    }
+    if (spec.kind != HASTE_CONV) return;
+    require(spec.padding <= in.border && spec.kernel <= 7, "a convolution needs its padding as border, and K of 7 at most");
+    Conv& c = op.conv;
+    c.pitch = spec.kernel == 1 ? spec.stride : 1;
+    c.kernel = spec.kernel, c.step = spec.stride / c.pitch, c.padding = spec.padding, c.relu = spec.relu;
+    c.inputs = in.channels, c.outputs = out.channels, c.height = out.height, c.width = out.width;
+    c.depth = buffers[spec.in].stride;
+    c.run = c.kernel * c.depth;
+    c.method = spec.method;
+    require((out.height - 1) * spec.stride + spec.kernel <= in.height + 2 * spec.padding &&
+                (out.width - 1) * spec.stride + spec.kernel <= in.width + 2 * spec.padding,
+            "a convolution reads beyond its input");
+    pack(c, spec.weight, spec.bias, in.channels);
+    if (c.method.enabled) copy_planes(c);
+  }
+
+  void reserve(int n) {
+    if (n <= room) return;
+    for (size_t i = 0; i < buffers.size(); i++) buffers[i].floats = Floats(n * buffers[i].image + 64);
+    for (Operation& op : operations) op.lists.resize(n), op.patches.resize(n);
+    room = n;
+  }
+
+  void convolve(Operation& op, int n, const int32_t* levels, int64_t* counts) {
+    const Conv& c = op.conv;
+    const Buffer &in = buffers[op.spec.in], &out = buffers[op.spec.out];
+    const Buffer* residual = op.spec.residual < 0 ? nullptr : &buffers[op.spec.residual];
+    const int threads = pool.threads();
+    auto level = [&](int i) {
+      const bool skips = c.method.enabled && (levels[i] != HASTE_EXACT || c.method.skip_pixels > 0);
+      return skips ? levels[i] : HASTE_DENSE;
+    };
+    bool plans = false;
+    for (int i = 0; i < n; i++) {
+      if (level(i) == HASTE_EXACT) {
+        const int block = std::min(c.method.skip_pixels, WIDE);
+        op.lists[i].shape(exact_rows(c) * ((c.width + block - 1) / block), c.run);
+      } else if (level(i) > 0) {
+        op.patches[i].resize(patch_count(c));
+      }
+      plans |= level(i) != HASTE_DENSE;
+    }
+    std::vector<Counts> own((size_t)threads * n, Counts{});
+    if (plans)
+      pool.run([&](int t) {
+        for (int i = 0; i < n; i++) {
+          Counts* count = &own[(size_t)t * n + i];
+          const int items = level(i) == HASTE_EXACT ? exact_rows(c) : level(i) > 0 ? patch_count(c) : 0;
+          const int from = items * t / threads, to = items * (t + 1) / threads;
+          if (level(i) == HASTE_EXACT) exact_lists(c, in, i, op.lists[i], from, to, count);
+          if (level(i) > 0) plan_patches(c, in, i, level(i), op.patches[i], from, to, count);
+        }
+      });
+    pool.run([&](int t) {
+      static thread_local std::vector<float> rows;
+      for (int p = c.panels() * t / threads; p < c.panels() * (t + 1) / threads; p++)
+        for (int i = 0; i < n; i++) {
+          if (level(i) == HASTE_DENSE) conv_dense(c, in, out, residual, i, p);
+          else if (level(i) == HASTE_EXACT) conv_exact(c, in, out, residual, i, p, op.lists[i]);
+          else conv_merged(c, in, out, residual, i, p, op.patches[i], rows);
+        }
+    });
+    const int64_t whole = (int64_t)c.kernel * c.kernel * c.inputs * c.height * c.width;
+    for (int i = 0; i < n; i++) {
+      Counts sum{};
+      for (int t = 0; t < threads; t++) {
+        const int64_t* from = (const int64_t*)&own[(size_t)t * n + i];
+        for (int k = 0; k < HASTE_COUNTS; k++) ((int64_t*)&sum)[k] += from[k];
+      }
+      if (level(i) == HASTE_DENSE) sum.executed = whole;
+      if (level(i) == HASTE_EXACT) sum.zeros = whole - sum.executed;
+      memcpy(counts + (size_t)i * HASTE_COUNTS, &sum, sizeof sum);
+    }
+  }
+
+  void pool_pixels(const Operation& op, int n) {
+    const Buffer &in = buffers[op.spec.in], &out = buffers[op.spec.out];
+    const bool average = op.spec.kind == HASTE_AVGPOOL;
+    const int k = op.spec.kernel, step = op.spec.stride, shift = in.border - op.spec.padding;
+    for (int i = 0; i < n; i++)
+      for (int y = 0; y < out.height; y++)
+        for (int z = 0; z < out.width; z++) {
+          float* to = out.at(i, y + out.border, z + out.border);
+          for (int c = 0; c < out.stride; c++) {
+            float value = average ? 0 : -INFINITY;
+            for (int ky = 0; ky < k; ky++)
+              for (int kx = 0; kx < k; kx++) {
+                const int r = y * step + ky - op.spec.padding, s = z * step + kx - op.spec.padding;
+                if (r < 0 || s < 0 || r >= in.height || s >= in.width) continue;
+                const float v = in.at(i, y * step + ky + shift, z * step + kx + shift)[c];
+                value = average ? value + v : std::max(value, v);
+              }
+            to[c] = average ? value / (float)(k * k) : value;
+          }
+        }
+  }
+
+  void linear(const Operation& op, int n, float* out) {
+    const Buffer& in = buffers[op.spec.in];
+    const int inputs = shapes[op.spec.in].channels, outputs = shapes[op.spec.out].channels;
+    for (int i = 0; i < n; i++)
+      for (int o = 0; o < outputs; o++) {
+        const float *x = in.at(i, in.border, in.border), *w = &op.weight[(size_t)o * inputs];
+        v8 sums = {};
+        int k = 0;
+        for (; k + 8 <= inputs; k += 8) sums += load(x + k) * load(w + k);
+        float sum = op.bias[o];
+        for (int j = 0; j < 8; j++) sum += sums[j];
+        for (; k < inputs; k++) sum += x[k] * w[k];
+        out[(size_t)i * outputs + o] = sum;
+      }
+  }
+
+  void read_images(const float* images, int n) {
+    const Buffer& in = buffers[operations.front().spec.in];
+    const int channels = shapes[operations.front().spec.in].channels;
+    for (int i = 0; i < n; i++)
+      for (int c = 0; c < channels; c++)
+        for (int y = 0; y < in.height; y++) {
+          const float* from = images + (((size_t)i * channels + c) * in.height + y) * in.width;
+          float* to = in.at(i, y + in.border, in.border) + c;
+          for (int z = 0; z < in.width; z++) to[(size_t)z * in.stride] = from[z];
+        }
+  }
+
+  void run(const float* images, int n, const int32_t* levels, float* out, int64_t* counts) {
+    reserve(n);
+    read_images(images, n);
+    memset(counts, 0, operations.size() * n * HASTE_COUNTS * sizeof *counts);
+    for (size_t k = 0; k < operations.size(); k++) {
+      Operation& op = operations[k];
+      if (op.spec.kind == HASTE_CONV) convolve(op, n, levels + k * n, counts + k * n * HASTE_COUNTS);
+      else if (op.spec.kind == HASTE_LINEAR) linear(op, n, out);
+      else pool_pixels(op, n);
+    }
+  }
+};
+
+Program* open(const haste_buffer* buffers, int32_t n_buffers, const haste_operation* operations, int32_t n_operations,
+              int32_t threads) {
+  require(n_operations > 0 && threads > 0, "a program needs an operation and a thread");
+  std::unique_ptr<Program> program(new Program(threads));
+  program->shapes.assign(buffers, buffers + n_buffers);
+  for (const haste_buffer& b : program->shapes) {
+    Buffer buffer{b.height, b.width, b.channels, b.border, 0, 0, 0, 0, Floats()};
+    const bool image = &b == &program->shapes[operations[0].in];
+    buffer.stride = image && b.channels <= 4 ? b.channels : round_up(b.channels, PANEL);
+    buffer.rows = b.height + 2 * b.border;
+    buffer.columns = b.width + 2 * b.border;
+    buffer.image = (size_t)buffer.rows * buffer.columns * buffer.stride;
+    program->buffers.push_back(std::move(buffer));
+  }
+  for (int i = 0; i < n_operations; i++) program->add(operations[i]);
+  require(operations[n_operations - 1].kind == HASTE_LINEAR, "the last operation must be a linear layer");
+  return program.release();
+}
+
+haste_program* create(const haste_buffer* buffers, int32_t n_buffers, const haste_operation* operations,
+                      int32_t n_operations, int32_t threads) {
+  try {
+    return (haste_program*)open(buffers, n_buffers, operations, n_operations, threads);
+  } catch (const std::exception& error) {
+    last_error = error.what();
+    return nullptr;
+  }
+}
+
+void destroy(haste_program* program) { delete (Program*)program; }
+
+int32_t run(haste_program* handle, const float* images, int32_t n, const int32_t* levels, float* out, int64_t* counts) {
+  Program* program = (Program*)handle;
+  try {
+    std::lock_guard<std::mutex> lock(program->mutex);
+    program->run(images, n, levels, out, counts);
+    return 0;
+  } catch (const std::exception& error) {
+    last_error = error.what();
+    return 1;
+  }
+}
+
+const char* error() { return last_error.c_str(); }
+
+}  // namespace
+
+#define HASTE_TEXT(x) #x
+#define HASTE_NAME(x) HASTE_TEXT(x)
+extern const haste_implementation implementation;
+const haste_implementation implementation = {HASTE_NAME(HASTE_NAMESPACE), create, destroy, run, error};
+
+}  // namespace HASTE_NAMESPACE
