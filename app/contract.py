@@ -96,7 +96,7 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """Results in the order of the items, and each layer's compression ratio over the batch."""
+    """Results in the order of the items, and the compression ratio over the batch of each layer that merged."""
 
     images: tuple[ImageResult, ...]
     compression: Mapping[str, float]

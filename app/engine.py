@@ -79,7 +79,9 @@ class TorchEngine:
             self.forward(model, [Item(blank, level, 1)])
 
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
-        loaded = self._loaded[model]
+        loaded = self._loaded.get(model)
+        if loaded is None:  # it is configured once it is loaded
+            return
         config = replace(loaded.config, merge=cast(Merge, merge), tolerance=tolerance)
         if config != loaded.config:
             haste.reconfigure_(loaded.converted, config)
@@ -103,7 +105,8 @@ class TorchEngine:
             )
             for row, item, flops in zip(probabilities, items, report.images, strict=True)
         )
-        return BatchResult(results, {name: layer.compression_ratio for name, layer in report.layers.items()})
+        hashed = [name for name, counts in record.layers.items() if bool(counts.channels.any())]
+        return BatchResult(results, {name: report.layers[name].compression_ratio for name in hashed})
 
 
 def _best(probabilities: Tensor, top_k: int, classes: Sequence[str]) -> tuple[Prediction, ...]:

@@ -89,7 +89,7 @@ class Metrics:
             name: self.counter(f"haste_{name}_flops_total", f"FLOPs of the answered images: {name}.", "model")
             for name in _FLOPS
         }
-        text = "1 - buckets / channels of a layer in the last batch."
+        text = "1 - buckets / channels of a layer in the last batch that merged."
         self.compression = self.gauge("haste_layer_compression_ratio", text, "model", "layer")
 
     def _state(self) -> None:

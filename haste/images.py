@@ -14,6 +14,7 @@ from haste.models import WeightsRecord
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_STRIP_ROWS = 64
 _ORIENTATION_TAG = 0x0112
 _BROKEN = (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)  # from Pillow's own parsers
 _TURNS = {
@@ -74,15 +75,22 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Modes of more than 8 bits a channel -> L: integers are 16 bits wide; floats span 0..1, else 0..255."""
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, np.float64))
-        values = values if values.max() > 1 else values * 255
-    elif image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.float64) / 257
-    else:
+    """Modes of more than 8 bits a channel -> L: integers are 16 bits wide; floats span 0..1, else 0..255.
+
+    Worked off in strips, so that a file of a few kilobytes cannot ask for many times its pixels in memory.
+    """
+    if image.mode not in ("F", "I") and not image.mode.startswith("I;16"):
         return image
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+    scale = 1 / 257
+    if image.mode == "F":
+        extrema = image.getextrema()
+        scale = 1.0 if float(np.nan_to_num(np.max(extrema))) > 1 else 255.0
+    out = Image.new("L", image.size)
+    for top in range(0, image.height, _STRIP_ROWS):
+        box = (0, top, image.width, min(top + _STRIP_ROWS, image.height))
+        values = np.nan_to_num(np.asarray(image.crop(box)).astype(np.float64)) * scale
+        out.paste(Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)), box)
+    return out
 
 
 def preprocess(image: Image.Image, record: WeightsRecord) -> Tensor:

@@ -1,6 +1,7 @@
 """What routes share: the service behind a request, and who may change it."""
 
 import hmac
+from ipaddress import ip_address
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -38,5 +39,14 @@ def check_may_change(request: Request) -> None:
 
 
 def _from_another_site(request: Request) -> bool:
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    """Whether a browser sends this for another page, also one whose name was bound to this machine's address."""
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    return (origin is not None and urlsplit(origin).netloc != host) or not _is_loopback(host)
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False

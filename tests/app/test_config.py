@@ -170,6 +170,9 @@ def test_with_a_key_changes_need_it_and_nothing_else_does(engine: FakeEngine) ->
 def test_another_site_s_page_cannot_change_anything(client: Client) -> None:
     assert client.patch({"L": 5}, headers={"Origin": "http://evil.example"}).status_code == 403
     assert client.patch({"L": 5}, headers={"Origin": "null"}).status_code == 403
+    rebound = {"Origin": "http://evil.example:8000", "Host": "evil.example:8000"}  # a name bound to 127.0.0.1
+    assert client.patch({"L": 5}, headers=rebound).status_code == 403
+    assert client.patch({"L": 5}, headers={"Host": "[::1]:8000"}).status_code == 200
     assert client.patch({"L": 5}, headers={"Origin": "http://localhost"}).status_code == 200
 
 

@@ -1,5 +1,6 @@
 """Every kind of image becomes the picture a person sees, upright, at the size the network expects."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +152,13 @@ def test_other_formats_missing_files_and_bombs_are_refused(tmp_path: Path, monke
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(ValueError, match=r"z\.png: Image size \(16 pixels\)"):
         open_image(tmp_path / "z.png")
+
+
+def test_a_deep_image_is_converted_in_little_memory() -> None:
+    image = Image.new("I;16", (3000, 1500), 40_000)
+    image.load()
+    tracemalloc.start()
+    assert to_rgb(image).getpixel((2999, 1499)) == (156, 156, 156)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * 3000 * 64 * 4  # a few strips of float64, not the image
