@@ -14,6 +14,7 @@ from haste.models.registry import create_model
 
 _WRAPPERS = ("state_dict", "model")
 _COUNTER = ".num_batches_tracked"
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
 
 
 class CheckpointError(ValueError):
@@ -76,8 +77,10 @@ def _unwrap(content: object, path: Path) -> dict[str, Tensor]:
     for key, value in content.items():
         if not isinstance(key, str):
             raise CheckpointError(f"{path}: key {key!r:.100} is not a string")
-        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_complex():
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
             raise CheckpointError(f"{path}: {key!r:.100} is not a plain tensor")
+        if value.dtype not in _DTYPES:
+            raise CheckpointError(f"{path}: {key!r:.100} is {value.dtype}, not a float of 16 to 64 bits or a counter")
     prefixed = all(key.startswith("module.") for key in content)
     return {key.removeprefix("module.") if prefixed else key: value for key, value in content.items()}
 
@@ -94,4 +97,8 @@ def _copy_into(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
             raise CheckpointError(f"{path}: {key!r} has shape {tuple(value.shape)}, not {tuple(own[key].shape)}")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise CheckpointError(f"{path}: {key!r} holds values that are not finite")
+        if key.endswith(".running_var") and bool((value < 0).any()):
+            raise CheckpointError(f"{path}: {key!r} holds a negative variance")
+        if own[key].is_floating_point() != value.is_floating_point():
+            raise CheckpointError(f"{path}: {key!r} is {value.dtype}, not {own[key].dtype}")
     model.load_state_dict({**own, **state})

@@ -20,9 +20,9 @@ from haste.models import (
     load_pretrained,
     weights,
 )
+from tests.tolerances import GOLDEN_LOGITS
 
 SAMPLES = Path(haste.__file__).parent / "samples"
-TOLERANCE = 2e-3  # of a logit: float32 sums in another order
 
 
 @pytest.mark.parametrize("name", [record.name for record in list_pretrained()])
@@ -33,7 +33,7 @@ def test_every_embedded_network_gives_its_golden_logits(name: str) -> None:
     images = torch.stack([preprocess(open_image(SAMPLES / image), record) for image in golden])
     with torch.inference_mode():
         found = model(images)
-    torch.testing.assert_close(found, torch.tensor(list(golden.values())), rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(found, torch.tensor(list(golden.values())), rtol=0, atol=GOLDEN_LOGITS)
 
 
 def test_the_golden_logits_belong_to_the_weights_of_the_record() -> None:
