@@ -27,6 +27,8 @@ from torch.nn import functional as F
 
 from haste.models import create_model
 
+SETTINGS = ("model", "init", "phases", "batch", "peak_lr", "weight_decay", "average", "seed", "limit")
+"""What a run cannot change on its way."""
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
@@ -120,6 +122,7 @@ class Run:
         self.step, self.seconds = 0, 0.0
         self.log: list[dict[str, Any]] = []
         self.file = self.state / "checkpoint.safetensors"
+        self.settings = {name: str(getattr(args, name)) for name in SETTINGS}
         if self.file.exists():
             self._restore()
 
@@ -137,7 +140,7 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint so that a kill at any moment leaves the old one or the new one."""
-        meta = {"step": self.step, "seconds": self.seconds, "log": self.log}
+        meta = {"step": self.step, "seconds": self.seconds, "log": self.log, "settings": self.settings}
         part = self.file.with_suffix(".part")
         save_file({k: v.contiguous() for k, v in self._tensors().items()}, part, {"run": json.dumps(meta)})
         part.replace(self.file)
@@ -145,6 +148,11 @@ class Run:
     def _restore(self) -> None:
         with safe_open(self.file, "pt") as file:
             meta = json.loads(file.metadata()["run"])
+            before = meta.get("settings", {})
+            for name, value in self.settings.items():
+                if before.get(name) != value:
+                    was = before.get(name, "not recorded")
+                    raise SystemExit(f"{self.file}: begun with {name} {was}, not {value}; use another --state")
             for name, tensor in self._tensors().items():
                 tensor.copy_(file.get_tensor(name))
         self.step, self.seconds, self.log = meta["step"], meta["seconds"], meta["log"]
