@@ -39,13 +39,17 @@ def _check_int(name: str, value: object, low: int, high: int) -> None:
         raise ValueError(f"{name} must be a whole number in {low}..{high}, not {value!r}")
 
 
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _check_sparsity(value: object) -> None:
-    if not isinstance(value, int | float) or not 0 <= value < 1:
+    if not (_is_real(value) and 0 <= cast(float, value) < 1):
         raise ValueError(f"sparsity must be in 0 <= s < 1, not {value!r}")
 
 
 def _check_tolerance(value: object) -> None:
-    if value is not None and (not isinstance(value, int | float) or not 0 <= value < float("inf")):
+    if value is not None and not (_is_real(value) and 0 <= cast(float, value) < float("inf")):
         raise ValueError(f"tolerance must be None or a finite number of at least 0, not {value!r}")
 
 
@@ -53,20 +57,21 @@ def _check_tolerance(value: object) -> None:
 class LayerConfig:
     """What one layer does differently: its L is `clamp(L + offset)`; None keeps the network's value.
 
-    `mode` fixes the layer at "exact" or "dense" whatever integer L an image asks for.
-    `tolerance` of infinity cannot be given; a layer without verification needs a network without it.
+    `mode` fixes the layer at "exact" or "dense" whatever integer L an image asks for. `tolerance` is the network's,
+    None (not verified) or the layer's own bound.
     """
 
     offset: int = 0
     patch_outputs: int | None = None
-    tolerance: float | None = None
+    tolerance: float | Literal["network"] | None = "network"
     mode: Literal["exact", "dense"] | None = None
 
     def __post_init__(self) -> None:
         _check_int("offset", self.offset, -MAX_HYPERPLANES, MAX_HYPERPLANES)
         if self.patch_outputs is not None:
             _check_int("patch_outputs", self.patch_outputs, 1, 64)
-        _check_tolerance(self.tolerance)
+        if self.tolerance != "network":
+            _check_tolerance(self.tolerance)
         _check_choice("mode", self.mode, (None, "exact", "dense"))
 
 
@@ -106,6 +111,9 @@ class HasteConfig:
         _check_sparsity(self.sparsity)
         _check_int("seed", self.seed, 0, 2**31 - 1)
         _check_choice("merge", self.merge, get_args(Merge))
+        for name in ("centre", "drop_zero"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         _check_tolerance(self.tolerance)
         if self.skip_pixels is not None:
             _check_int("skip_pixels", self.skip_pixels, 1, 64)
@@ -152,6 +160,6 @@ class HasteConfig:
         return replace(
             self,
             patch_outputs=own.patch_outputs or self.patch_outputs,
-            tolerance=self.tolerance if own.tolerance is None else own.tolerance,
+            tolerance=self.tolerance if own.tolerance == "network" else own.tolerance,
             layers={},
         )

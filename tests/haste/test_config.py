@@ -13,7 +13,8 @@ from haste.config import HasteConfig, LayerConfig, Level, parse_level
     [
         ("num_hyperplanes", 0), ("num_hyperplanes", 33), ("num_hyperplanes", "all"), ("num_hyperplanes", True),
         ("patch_outputs", 0), ("patch_outputs", 2.0), ("planes", "fourier"), ("sparsity", 1.0), ("seed", -1),
-        ("merge", "median"), ("tolerance", -0.1), ("tolerance", float("nan")), ("skip_pixels", 0), ("min_channels", 0),
+        ("merge", "median"), ("tolerance", -0.1), ("tolerance", float("nan")), ("tolerance", True),
+        ("centre", "yes"), ("drop_zero", 3), ("skip_pixels", 0), ("min_channels", 0),
         ("layers", {"a": 3}),
     ],
 )  # fmt: skip
@@ -54,6 +55,13 @@ def test_a_layer_runs_at_its_offset_clamped_or_in_its_mode() -> None:
     assert [config.level_of(name, 6) for name in "abcd"] == [2, "exact", "dense", 6]
     assert [config.level_of("a", level) for level in (3, 32, "exact", "dense")] == [1, 28, "exact", "dense"]
     assert config.level_of("b", "dense") == "dense"
+
+
+def test_a_layers_tolerance_is_the_networks_its_own_or_none() -> None:
+    config = HasteConfig(tolerance=0.05, layers={"a": LayerConfig(tolerance=None), "b": LayerConfig(tolerance=0.2)})
+    assert [config.of(name).tolerance for name in "abc"] == [None, 0.2, 0.05]
+    with pytest.raises(ValueError, match="'lots'"):
+        LayerConfig(tolerance="lots")  # type: ignore[arg-type]
 
 
 def test_a_config_cannot_be_changed() -> None:
