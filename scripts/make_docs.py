@@ -76,7 +76,8 @@ def results(names: str) -> str:
         rows = [result_row(row) for row in json.loads(path.read_text(encoding="utf-8"))]
         lines = path.with_suffix(".sh").read_text(encoding="utf-8").splitlines()
         command = "\n".join(line for line in lines if line and not line.startswith(("#", "set ")))
-        parts.append(f"{table(COLUMNS, rows)}\n\nWritten by `{path.stem}.sh`:\n\n```bash\n{command}\n```")
+        script = f"benchmarks/results/{path.stem}.sh"
+        parts.append(f"{table(COLUMNS, rows)}\n\nWritten by `{script}`:\n\n```bash\n{command}\n```")
     return "\n\n".join(parts)
 
 
