@@ -62,13 +62,17 @@ class FakeEngine:
         self.batches: list[tuple[str, tuple[Level, ...]]] = []
         self.configured: list[tuple[str, str, float | None]] = []
         self.seen: list[Image.Image] = []
+        self.loaded: set[str] = set()
 
     def load(self, model: str) -> None:
         self.gate.wait(10)
         if self.unloadable is not None:
             raise self.unloadable
+        self.loaded.add(model)
 
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
+        if model not in self.loaded:
+            return
         self.configured.append((model, merge, tolerance))
         if model in self.unconfigurable and merge == "mean":
             raise RuntimeError("no")

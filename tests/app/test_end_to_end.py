@@ -12,6 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
+
+from app.contract import Item
+from app.engine import TorchEngine
 
 SAMPLES = Path(__file__).parents[2] / "haste" / "samples"
 CAT, DOG = ((SAMPLES / f"{name}.jpg").read_bytes() for name in ("cat", "dog"))
@@ -106,11 +110,28 @@ def test_a_change_of_state_changes_what_is_executed(server: httpx.Client) -> Non
     assert server.patch("/config", json=back).json()["version"] == start["version"] + 6
 
 
-def test_layers_show_their_compression(server: httpx.Client) -> None:
-    server.post("/classify?L=8", content=CAT)
-    text = server.get("/metrics").text
+def compression(server: httpx.Client) -> dict[str, float]:
     series = r'^haste_layer_compression_ratio\{layer="([^"]+)",model="resnet18_cifar10"\} (\S+)$'
-    ratios = re.findall(series, text, re.MULTILINE)
+    return {layer: float(ratio) for layer, ratio in re.findall(series, server.get("/metrics").text, re.MULTILINE)}
+
+
+def test_layers_show_the_compression_of_the_last_batch_that_merged(server: httpx.Client) -> None:
+    server.post("/classify?L=8", content=CAT)
+    ratios = compression(server)
     assert len(ratios) > 15
-    assert all(0 <= float(ratio) < 1 for _, ratio in ratios)
-    assert any(float(ratio) > 0 for _, ratio in ratios)
+    assert all(0 <= ratio < 1 for ratio in ratios.values())
+    assert any(ratio > 0 for ratio in ratios.values())
+    for level in ("exact", "dense"):
+        server.post(f"/classify?L={level}", content=CAT)
+        assert compression(server) == ratios
+
+
+def test_a_network_is_configured_once_it_is_loaded() -> None:
+    engine = TorchEngine((), "default", None, threads=1)
+    (model,) = (info.name for info in engine.models)
+    engine.configure(model, "mean", None)  # not loaded yet: nothing to do, and no error
+    engine.load(model)
+    item = Item(torch.zeros(3, 32, 32), 8, 1)
+    before = engine.forward(model, [item]).images[0].flops
+    engine.configure(model, "mean", None)
+    assert engine.forward(model, [item]).images[0].flops != before
