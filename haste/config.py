@@ -18,7 +18,8 @@ MIN_HYPERPLANES, MAX_HYPERPLANES = 1, 32
 def check_level(level: object) -> Level:
     """Return `level` if it is an int in 1..32, "exact" or "dense"; ValueError names it otherwise."""
     whole = isinstance(level, int) and not isinstance(level, bool)
-    if level in ("exact", "dense") or (whole and MIN_HYPERPLANES <= cast(int, level) <= MAX_HYPERPLANES):
+    named = isinstance(level, str) and level in ("exact", "dense")
+    if named or (whole and MIN_HYPERPLANES <= cast(int, level) <= MAX_HYPERPLANES):
         return cast(Level, level)
     raise ValueError(f"L must be {MIN_HYPERPLANES}..{MAX_HYPERPLANES}, 'exact' or 'dense', not {level!r}")
 
@@ -102,7 +103,7 @@ class HasteConfig:
     drop_zero: bool = True
     skip_pixels: int | None = 3
     min_channels: int = 16
-    layers: Mapping[str, LayerConfig] = field(default_factory=dict)
+    layers: Mapping[str, LayerConfig] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_level(self.num_hyperplanes)

@@ -33,7 +33,10 @@ def num_hyperplanes(level: Level | Sequence[Level]) -> Iterator[None]:
 
     Levels are 1..32, "exact" or "dense"; ValueError names another. Threads and tasks see their own value.
     """
-    levels = check_level(level) if isinstance(level, int | str) else tuple(check_level(v) for v in level)
+    if isinstance(level, str) or not isinstance(level, Sequence):
+        levels: tuple[Level, ...] | Level = check_level(level)
+    else:
+        levels = tuple(check_level(v) for v in level)
     token = _LEVELS.set(levels)
     try:
         yield

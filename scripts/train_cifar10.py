@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from haste.models import create_model
+from haste.models.weights import STATISTICS
 
 SETTINGS = ("model", "init", "phases", "batch", "peak_lr", "weight_decay", "average", "seed", "limit")
 """What a run cannot change on its way."""
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+MEAN, STD = STATISTICS["cifar10"]
 
 
 def parse_args() -> argparse.Namespace:
@@ -148,10 +149,11 @@ class Run:
     def _restore(self) -> None:
         with safe_open(self.file, "pt") as file:
             meta = json.loads(file.metadata()["run"])
-            before = meta.get("settings", {})
+            if "settings" not in meta:
+                raise SystemExit(f"{self.file}: does not say with which settings it was begun; use another --state")
             for name, value in self.settings.items():
-                if before.get(name) != value:
-                    was = before.get(name, "not recorded")
+                was = meta["settings"].get(name, "not recorded")
+                if was != value:
                     raise SystemExit(f"{self.file}: begun with {name} {was}, not {value}; use another --state")
             for name, tensor in self._tensors().items():
                 tensor.copy_(file.get_tensor(name))

@@ -29,24 +29,29 @@ def load_checkpoint(model: nn.Module, path: str | Path, sha256: str | None = Non
     Raises CheckpointError for a file that cannot be read, holds anything but tensors, has another sha256, or lacks,
     adds or reshapes a key.
     """
-    _copy_into(model, read_checkpoint(path, sha256), Path(path))
+    state, _ = read_checkpoint(path, sha256)
+    _copy_into(model, state, Path(path))
 
 
-def model_from_checkpoint(name: str, path: str | Path, sha256: str | None = None) -> nn.Module:
-    """`create_model(name)` with as many classes as the checkpoint's `fc.weight` has rows, loaded, in evaluation mode.
+def model_from_checkpoint(name: str, path: str | Path, sha256: str | None = None) -> tuple[nn.Module, str]:
+    """`create_model(name)` with as many classes as the checkpoint's `fc.weight` has rows, and the file's sha256.
 
-    Raises CheckpointError as `load_checkpoint` does, ValueError for an unknown name.
+    The model is loaded and in evaluation mode. Raises CheckpointError as `load_checkpoint` does, ValueError for an
+    unknown name.
     """
-    state = read_checkpoint(path, sha256)
+    state, found = read_checkpoint(path, sha256)
     head = state.get("fc.weight")
     classes = head.shape[0] if head is not None and head.ndim == 2 and head.shape[0] <= 100_000 else None
     model = create_model(name, classes)
     _copy_into(model, state, Path(path))
-    return model.eval()
+    return model.eval(), found
 
 
-def read_checkpoint(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
-    """The state dict in a file, unwrapped, on the CPU, in the file's dtypes; raises as `load_checkpoint` does."""
+def read_checkpoint(path: str | Path, sha256: str | None = None) -> tuple[dict[str, Tensor], str]:
+    """The state dict in a file, unwrapped, on the CPU, in the file's dtypes, and the file's sha256.
+
+    Raises as `load_checkpoint` does.
+    """
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -55,7 +60,7 @@ def read_checkpoint(path: str | Path, sha256: str | None = None) -> dict[str, Te
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256:
         raise CheckpointError(f"{path}: sha256 is {found}, not {sha256}")
-    return _unwrap(_decode(data, path), path)
+    return _unwrap(_decode(data, path), path), found
 
 
 def _decode(data: bytes, path: Path) -> object:
@@ -77,12 +82,16 @@ def _unwrap(content: object, path: Path) -> dict[str, Tensor]:
     for key, value in content.items():
         if not isinstance(key, str):
             raise CheckpointError(f"{path}: key {key!r:.100} is not a string")
-        if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        if not isinstance(value, Tensor) or not _is_plain(value):
             raise CheckpointError(f"{path}: {key!r:.100} is not a plain tensor")
         if value.dtype not in _DTYPES:
             raise CheckpointError(f"{path}: {key!r:.100} is {value.dtype}, not a float of 16 to 64 bits or a counter")
     prefixed = all(key.startswith("module.") for key in content)
     return {key.removeprefix("module.") if prefixed else key: value for key, value in content.items()}
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
 
 
 def _copy_into(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
@@ -95,10 +104,10 @@ def _copy_into(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
             raise CheckpointError(f"{path}: key {key!r:.100} does not belong to this network")
         if value.shape != own[key].shape:
             raise CheckpointError(f"{path}: {key!r} has shape {tuple(value.shape)}, not {tuple(own[key].shape)}")
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise CheckpointError(f"{path}: {key!r} holds values that are not finite")
-        if key.endswith(".running_var") and bool((value < 0).any()):
-            raise CheckpointError(f"{path}: {key!r} holds a negative variance")
         if own[key].is_floating_point() != value.is_floating_point():
             raise CheckpointError(f"{path}: {key!r} is {value.dtype}, not {own[key].dtype}")
+        if not bool(torch.isfinite(value.to(own[key].dtype)).all()):
+            raise CheckpointError(f"{path}: {key!r} holds values that are not finite in {own[key].dtype}")
+        if key.endswith(".running_var") and bool((value < 0).any()):
+            raise CheckpointError(f"{path}: {key!r} holds a negative variance")
     model.load_state_dict({**own, **state})

@@ -16,6 +16,12 @@ from haste.models.registry import create_model
 DEFAULT = "resnet18_cifar10"
 """The name of the weights that are used where none is named."""
 
+STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""Mean and standard deviation per channel of RGB in 0..1 that networks of a data set are trained with."""
+
 FOLDER = Path(__file__).parent / "weights"
 _GOLDEN = ".golden.json"
 

@@ -72,6 +72,14 @@ def test_a_config_cannot_be_changed() -> None:
         config.layers["b"] = LayerConfig()  # type: ignore[index]
 
 
+def test_equal_configs_are_one_key_and_others_are_not() -> None:
+    def made(offset: int) -> HasteConfig:
+        return HasteConfig(layers={"a": LayerConfig(offset=offset)})
+
+    assert {made(1): "found"}[made(1)] == "found"
+    assert len({made(1), made(1), made(2), HasteConfig(), HasteConfig.preset("paper")}) == 4
+
+
 def test_a_config_is_copied_and_pickled_by_value() -> None:
     config = HasteConfig(merge="mean", layers={"a": LayerConfig(offset=1)})
     assert copy.deepcopy(config) == config == pickle.loads(pickle.dumps(config))

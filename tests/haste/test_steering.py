@@ -1,8 +1,10 @@
 """Laws of steering and recording."""
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -31,10 +33,18 @@ def test_levels_must_match_the_batch() -> None:
         levels_of(2, 14)
 
 
-@pytest.mark.parametrize("level", [0, 33, True, "loose", 2.5, [8, 99]])
-def test_a_level_out_of_bounds_is_named(level: Level) -> None:
-    with pytest.raises((ValueError, TypeError)), num_hyperplanes(level):
-        pass
+@pytest.mark.parametrize(
+    ("level", "named"),
+    [
+        (0, 0), (33, 33), (True, True), ("loose", "loose"), (2.5, 2.5), (None, None), ([8, 99], 99), ([8, True], True),
+        (np.int64(8), np.int64(8)), ([np.int64(8)], np.int64(8)), (np.array([8, 9]), np.array([8, 9])),
+        (torch.tensor(8), torch.tensor(8)),
+    ],
+)  # fmt: skip
+def test_a_level_that_is_none_is_named(level: Level, named: object) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"L must be 1..32, 'exact' or 'dense', not {named!r}")):
+        num_hyperplanes(level).__enter__()
+    assert levels_of(1, 14) == (14,)
 
 
 def test_threads_see_their_own_level() -> None:

@@ -1,6 +1,7 @@
 """Laws of the training script: an interruption changes nothing, and another configuration is no continuation."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 import train_cifar10
 from cifar10 import Split
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 Run = Callable[..., train_cifar10.Run]
@@ -57,11 +59,43 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(run: R
         assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 
-@pytest.mark.parametrize(("option", "value"), [("--seed", "2"), ("--peak-lr", "0.3"), ("--phases", "32:3")])
-def test_another_configuration_does_not_resume(run: Run, tmp_path: Path, option: str, value: str) -> None:
+OTHER = {
+    "model": "resnet34_cifar10", "init": "init.safetensors", "phases": "32:3", "batch": "4", "peak_lr": "0.3",
+    "weight_decay": "0", "average": "0.9", "seed": "2", "limit": "20",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", train_cifar10.SETTINGS)
+def test_another_configuration_does_not_resume(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_file(tiny("any", 10).state_dict(), "init.safetensors")
     run(tmp_path / "run", "--stop-after", "2")
-    with pytest.raises(SystemExit, match=option[2:].replace("-", "_")):
-        run(tmp_path / "run", option, value)
+    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(SystemExit, match=f"begun with {name} .*; use another --state"):
+        run(tmp_path / "run", f"--{name.replace('_', '-')}", OTHER[name])
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_of_several_changed_settings_the_first_is_named(run: Run, tmp_path: Path) -> None:
+    run(tmp_path / "run", "--stop-after", "2")
+    with pytest.raises(SystemExit, match="begun with batch 8, not 4"):
+        run(tmp_path / "run", "--seed", "2", "--batch", "4")
+
+
+def test_a_checkpoint_that_does_not_know_its_settings_does_not_resume(run: Run, tmp_path: Path) -> None:
+    made = run(tmp_path / "run", "--stop-after", "2")
+    save_file(load_file(made.file), made.file, {"run": json.dumps({"step": 2, "seconds": 1.0, "log": []})})
+    with pytest.raises(SystemExit, match="does not say with which settings"):
+        run(tmp_path / "run")
+
+
+def test_training_lowers_the_loss_and_logs_it(run: Run, tmp_path: Path) -> None:
+    log = run(tmp_path / "run", "--phases", "16:20", "--checkpoint-steps", "10").log
+    assert [row["step"] for row in log] == list(range(10, 101, 10))
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert 0 <= log[-1]["validation"] <= 1
 
 
 def test_the_rate_rises_then_falls_to_nothing_over_all_phases() -> None:

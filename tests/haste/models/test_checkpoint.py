@@ -80,6 +80,15 @@ MISFITS: dict[str, tuple[Callable[[State], Any], str]] = {
     "not finite": (lambda s: s | {"3.bias": torch.tensor([0.0, torch.nan])}, "'3.bias' holds values that are not"),
     "not a tensor": (lambda s: s | {"3.bias": [0.0, 0.0]}, "'3.bias' is not a plain tensor"),
     "sparse": (lambda s: s | {"3.bias": torch.zeros(2).to_sparse()}, "'3.bias' is not a plain tensor"),
+    "not finite in float32": (
+        lambda s: s | {"3.bias": torch.tensor([0.0, 1e300], dtype=torch.float64)},
+        "'3.bias' holds values that are not finite in torch.float32",
+    ),
+    "nested": (lambda s: s | {"3.bias": torch.nested.nested_tensor([torch.zeros(2)])}, "'3.bias' is not a plain"),
+    "quantized": (
+        lambda s: s | {"3.weight": torch.quantize_per_tensor(torch.zeros(2, 4), 0.1, 0, torch.qint8)},
+        "'3.weight' is torch.qint8",
+    ),
     "float8": (lambda s: s | {"3.bias": torch.zeros(2).to(torch.float8_e4m3fn)}, "'3.bias' is torch.float8_e4m3fn"),
     "bool": (lambda s: s | {"3.bias": torch.zeros(2, dtype=torch.bool)}, "'3.bias' is torch.bool"),
     "whole numbers": (lambda s: s | {"3.bias": torch.zeros(2, dtype=torch.int64)}, "'3.bias' is torch.int64"),
@@ -92,6 +101,7 @@ MISFITS: dict[str, tuple[Callable[[State], Any], str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*(quantized tensor|TypedStorage|nested tensor)")
 @pytest.mark.parametrize("case", MISFITS)
 def test_what_does_not_fit_is_named_in_one_line_and_changes_nothing(tmp_path: Path, state: State, case: str) -> None:
     change, message = MISFITS[case]
@@ -150,7 +160,9 @@ def test_code_in_a_pickle_never_runs(tmp_path: Path, state: State, name: str, wr
 
 
 def test_a_named_network_takes_its_number_of_classes_from_the_checkpoint(tmp_path: Path) -> None:
-    torch.save(create_model("resnet18_cifar10", 3).state_dict(), tmp_path / "three.pt")
-    model = model_from_checkpoint("resnet18_cifar10", tmp_path / "three.pt")
+    file = tmp_path / "three.pt"
+    torch.save(create_model("resnet18_cifar10", 3).state_dict(), file)
+    model, sha256 = model_from_checkpoint("resnet18_cifar10", file)
+    assert sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert model.get_parameter("fc.weight").shape == (3, 512)
     assert not model.training
