@@ -123,7 +123,7 @@ class Engine(Protocol):
         """Make the model ready to answer at full speed; raises when that is not possible."""
 
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
-        """Merge by this rule from the next batch on."""
+        """Merge by this rule from the next batch on; nothing happens before `load`, which is followed by a call."""
 
     def prepare(self, model: str, image: Image.Image) -> Prepared:
         """RGB image -> network input; may be called from several threads at once, before `load` too."""

@@ -43,6 +43,10 @@ class BodyTimeout(ServiceError):
     """A client that takes too long to send its body."""
 
 
+class DecodeTimeout(ServiceError):
+    """An image that takes too long to decode."""
+
+
 class VersionConflict(ServiceError):
     """A change of a state that is not the current one."""
 
@@ -52,7 +56,7 @@ class TooManyBytes(ServiceError):
 
 
 class TooManyPixels(ServiceError):
-    """An image whose header announces more pixels than the cap."""
+    """An image whose header announces more pixels than the cap, or that does not fit in memory."""
 
 
 class TooManyImages(ServiceError):
@@ -100,6 +104,7 @@ TABLE: dict[type[ServiceError], Problem] = {
     Unauthorized: Problem(401, "unauthorized", "The admin key is missing or wrong", "bad_input"),
     Forbidden: Problem(403, "forbidden", "Changes are not accepted", "bad_input"),
     BodyTimeout: Problem(408, "body-timeout", "The body took too long", "timeout"),
+    DecodeTimeout: Problem(408, "decode-timeout", "The image took too long", "timeout", "decode_timeout"),
     VersionConflict: Problem(412, "version-conflict", "The state has changed", "bad_input"),
     TooManyBytes: Problem(413, "too-many-bytes", "Too many bytes", "bad_input", "too_many_bytes"),
     TooManyPixels: Problem(413, "too-many-pixels", "Too many pixels", "bad_input", "too_many_pixels"),

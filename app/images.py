@@ -1,14 +1,16 @@
 """Encoded bytes -> an upright RGB image, within limits; broken, huge and foreign files are refused."""
 
 import io
+import time
 import warnings
 from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
-from app.errors import TooManyBytes, TooManyPixels, Undecodable, UnsupportedFormat
+from app.errors import DecodeTimeout, TooManyBytes, TooManyPixels, Undecodable, UnsupportedFormat
 from haste.images import FORMATS, to_rgb
 
+_BLOCK_BYTES = 4096  # 64 KiB of a JPEG can hold thousands of scans, seconds of work
 _ACCEPTED = "JPEG, PNG, WebP and BMP are accepted"
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -41,17 +43,37 @@ _BRANDS |= {b"hevc": "HEIC", b"hevx": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF"}
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What an image may be at most: encoded bytes, and pixels by its header."""
+    """What an image may be at most: encoded bytes, pixels by its header, and time to decode."""
 
     max_image_bytes: int
     max_image_pixels: int
+    decode_timeout_ms: int
+
+
+class _TimedBytes(io.BytesIO):
+    """A file whose reads raise DecodeTimeout once its time is up, so that a decoder ends at its next block."""
+
+    def __init__(self, data: bytes, timeout_ms: int) -> None:
+        super().__init__(data)
+        self._timeout_ms, self._end = timeout_ms, time.monotonic() + timeout_ms / 1000
+
+    def check(self) -> None:
+        if time.monotonic() > self._end:
+            raise DecodeTimeout(f"an image may take {self._timeout_ms} ms to decode, this one takes longer")
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.check()
+        return super().read(size)
 
 
 def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     """The first frame of a JPEG, PNG, WebP or BMP file as RGB, upright; the format is told by its bytes.
 
     Caps are checked before a pixel is decoded. Transparency is composited on white, 16-bit values are scaled, EXIF
-    orientation is applied. Raises TooManyBytes, TooManyPixels, UnsupportedFormat or Undecodable.
+    orientation is applied. Raises TooManyBytes, TooManyPixels, UnsupportedFormat, Undecodable or DecodeTimeout.
+
+    The time is checked wherever Pillow reads a block of the file, and at the end: an image that overruns gives its
+    thread back by itself. Between two reads runs C code that cannot be stopped; the caps on bytes and pixels bound it.
     """
     if not data:
         raise Undecodable("the image is empty")
@@ -60,10 +82,13 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     if foreign := foreign_format(data):
         raise UnsupportedFormat(f"{foreign} is not accepted; {_ACCEPTED}")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        file = _TimedBytes(data, limits.decode_timeout_ms)
+        with Image.open(file, formats=FORMATS) as image:
             _check_pixels(image, limits)
-            return to_rgb(image)
-    except (TooManyPixels, MemoryError):
+            image.decodermaxblock = _BLOCK_BYTES
+            rgb = to_rgb(image)
+        file.check()
+    except (TooManyPixels, DecodeTimeout, MemoryError):
         raise
     except UnidentifiedImageError:
         raise Undecodable(f"not an image, or damaged at its beginning; {_ACCEPTED}") from None
@@ -71,6 +96,7 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
         raise TooManyPixels(f"an image may have {limits.max_image_pixels} pixels, this one announces more") from None
     except Exception as error:  # noqa: BLE001  Pillow's parsers raise a dozen types on damaged bytes
         raise Undecodable(f"damaged or truncated image: {error}") from None
+    return rgb
 
 
 def _check_pixels(image: Image.Image, limits: ImageLimits) -> None:

@@ -8,12 +8,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from app import images
+from app.admission import Admission
 from app.batching import Ask, Batcher, Done
 from app.contract import BatchResult, Engine, Prepared
-from app.errors import Busy, ServiceError, Unavailable
+from app.decoders import Decoders
+from app.errors import ServiceError, TooManyPixels, Unavailable
 from app.metrics import Metrics
 from app.parameters import Choice
 from app.settings import Settings
@@ -22,7 +23,6 @@ from app.state_file import read_state, write_state
 from app.uploads import UploadLimits, at_index
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,12 @@ class Service:
         self.draining = False
         self.failure: str | None = None
         self.on_failure: Callable[[], None] = lambda: None
-        self._image_limits = images.ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+        self._image_limits = images.ImageLimits(
+            settings.max_image_bytes, settings.max_image_pixels, settings.decode_timeout_ms
+        )
         self._thread: Executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self.decoders = Decoders(settings.decode_threads)
+        self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
         save = partial(write_state, settings.state_file)
         self.steering = Steering(engine, self._thread, read_state(settings.state_file, engine), save)
         self.batcher = Batcher(
@@ -60,7 +63,6 @@ class Service:
             queue_images=settings.queue_images,
             max_batch_images=settings.max_batch_images,
         )
-        self._in_flight = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._describe()
 
@@ -120,7 +122,7 @@ class Service:
         self.batcher.close()
         await asyncio.gather(*self._tasks)
         loop = asyncio.get_running_loop()
-        for pool in (self._thread, self._decoders):
+        for pool in (self._thread, self.decoders):
             await loop.run_in_executor(None, pool.shutdown)
 
     def _check_ready(self, model: str) -> None:
@@ -128,31 +130,22 @@ class Service:
             raise Unavailable(self.failure or f"model {model} is still loading", retry_after_seconds=2)
 
     @contextmanager
-    def admit(self, model: str) -> Iterator[None]:
-        """Around a classify request, before its body is read: bounds what requests may hold in memory.
+    def admit(self, model: str) -> Iterator[Callable[[int], None]]:
+        """Around a classify request, before its body is read; yields what counts the body's bytes.
 
-        Unavailable while the model is not loaded; Busy where as many are in flight as may be, or the queue is full.
+        Unavailable while the model is not loaded; Busy where too much is in flight, or the queue is full.
         """
         self._check_ready(model)
-        if self._in_flight >= self.settings.max_requests_in_flight:
-            raise Busy(f"{self._in_flight} requests are being worked on, as many as may be", retry_after_seconds=1)
         self.batcher.check_room(1)
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-
-    async def in_decoder(self, function: Callable[[], T]) -> T:
-        """Run work on a client's bytes off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, function)
+        with self.admission.admit() as hold:
+            yield hold
 
     async def classify(self, encoded: Sequence[bytes], choice: Choice) -> list[Answer]:
         """Decode all images at once, queue them together, wait for all."""
         model = choice.model.name
         self._check_ready(model)
         self.batcher.check_room(len(encoded))
-        tasks = [self.in_decoder(partial(self._prepare, model, data)) for data in encoded]
+        tasks = [self.decoders.run(partial(self._prepare, model, data)) for data in encoded]
         decoded = await asyncio.gather(*tasks, return_exceptions=True)
         asks: list[Ask] = []
         seconds: list[float] = []
@@ -169,7 +162,10 @@ class Service:
     def _prepare(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
         """In a decoder's thread: the network's input, and the seconds to decode and to prepare it."""
         started = time.perf_counter()
-        image = images.decode(data, self._image_limits)
-        decoded = time.perf_counter()
-        prepared = self.engine.prepare(model, image)
+        try:
+            image = images.decode(data, self._image_limits)
+            decoded = time.perf_counter()
+            prepared = self.engine.prepare(model, image)
+        except MemoryError:
+            raise TooManyPixels("the image needs more memory than there is now") from None
         return prepared, decoded - started, time.perf_counter() - decoded

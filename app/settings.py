@@ -77,12 +77,23 @@ class Settings(BaseSettings):
 
     max_image_bytes: int = Field(10 * _MIB, ge=1, description="Largest encoded image.")
     max_image_pixels: int = Field(
-        40_000_000, ge=1, le=80_000_000, description="Most pixels of an image, by its header."
+        25_000_000,
+        ge=1,
+        le=80_000_000,
+        description="Most pixels of an image, by its header; to decode one takes up to 20 bytes a pixel.",
     )
     max_images: int = Field(16, ge=1, description="Most images in a request.")
     max_request_bytes: int = Field(32 * _MIB, ge=1, description="Largest request body.")
     max_requests_in_flight: int = Field(64, ge=1, description="Most classify requests at once; more are answered 429.")
+    max_bytes_in_flight: int = Field(
+        128 * _MIB,
+        ge=1,
+        description="Most bytes of all bodies at once; more are answered 429. Parsing holds up to three times as many.",
+    )
     request_body_timeout_ms: int = Field(30_000, ge=1, description="Longest time a client may take to send a body.")
+    decode_timeout_ms: int = Field(
+        5_000, ge=1, description="Longest time to decode one image, from when a thread takes it; answered 408."
+    )
 
     queue_images: int = Field(64, ge=1, description="Images that may wait for the engine; more are answered 429.")
     max_batch_images: int = Field(8, ge=1, le=1024, description="Most images that the engine runs at once.")
@@ -103,6 +114,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"max_request_bytes ({self.max_request_bytes}) must be at least "
                 f"max_image_bytes ({self.max_image_bytes})"
+            )
+        if self.max_bytes_in_flight < self.max_request_bytes:
+            raise ValueError(
+                f"max_bytes_in_flight ({self.max_bytes_in_flight}) must be at least "
+                f"max_request_bytes ({self.max_request_bytes})"
             )
         return self
 

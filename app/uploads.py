@@ -63,8 +63,10 @@ def at_index(error: ServiceError, index: int, of: int) -> ServiceError:
     return error if of == 1 else type(error)(f"image {index}: {error.detail}")
 
 
-async def read_body(request: Request, max_bytes: int, timeout_ms: int) -> bytes:
-    """The whole body; refused as soon as it is announced to be, or gets, too long."""
+async def read_body(
+    request: Request, max_bytes: int, timeout_ms: int, hold: Callable[[int], None] = lambda _size: None
+) -> bytes:
+    """The whole body; refused as soon as it is announced to be, or gets, too long. `hold` is told of each chunk."""
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise UnsupportedFormat("content encodings are not accepted; send the bytes as they are")
     announced = request.headers.get("content-length", "")
@@ -74,9 +76,10 @@ async def read_body(request: Request, max_bytes: int, timeout_ms: int) -> bytes:
     try:
         async with asyncio.timeout(timeout_ms / 1000):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
+                if len(body) + len(chunk) > max_bytes:
                     raise TooManyBytes(f"a body may have {max_bytes} bytes")
+                hold(len(chunk))
+                body += chunk
     except TimeoutError:
         raise BodyTimeout(f"the body did not arrive within {timeout_ms} ms") from None
     except ClientDisconnect:

@@ -57,10 +57,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     image = _eight_bits(image)
     if image.mode in ("La", "RGBa"):
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    image = image.convert("RGB")
+    image = _on_white(image) if image.has_transparency_data else image.convert("RGB")
     image = image if turn is None else image.transpose(turn)
     image.info = {}  # or a second call would turn it again
     return image
@@ -72,6 +69,13 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return _TURNS.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except _BROKEN:
         return None
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    layer = image if image.mode == "RGBA" else image.convert("RGBA")
+    paper = Image.new("RGB", layer.size, "white")
+    paper.paste(layer, mask=layer)
+    return paper
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

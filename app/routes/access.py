@@ -41,12 +41,12 @@ def check_may_change(request: Request) -> None:
 def _from_another_site(request: Request) -> bool:
     """Whether a browser sends this for another page, also one whose name was bound to this machine's address."""
     origin, host = request.headers.get("origin"), request.headers.get("host", "")
-    return (origin is not None and urlsplit(origin).netloc != host) or not _is_loopback(host)
+    return not _is_loopback(host) or origin not in (None, f"http://{host}", f"https://{host}")
 
 
 def _is_loopback(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
     try:
+        name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False

@@ -1,6 +1,7 @@
 """POST /classify."""
 
 import time
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
@@ -43,19 +44,19 @@ async def classify(request: Request) -> Response:
         query = from_text(request.query_params.multi_items())
         choice = choose(collect(query), service.engine, service.settings.top_k)
         tally.model = choice.model.name
-        with service.admit(choice.model.name):
-            upload = await _upload(request, service)
+        with service.admit(choice.model.name) as hold:
+            upload = await _upload(request, service, hold)
             choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
             tally.model = choice.model.name
             answers = await until_gone(request, service.classify(upload.images, choice))
             return _respond(service, choice, answers, started)
 
 
-async def _upload(request: Request, service: Service) -> Upload:
+async def _upload(request: Request, service: Service, hold: Callable[[int], None]) -> Upload:
     limits = service.upload_limits
     parse, max_bytes = body_parser(request.headers.get("content-type", ""), limits)
-    body = await read_body(request, max_bytes, limits.body_timeout_ms)
-    return await service.in_decoder(lambda: parse(body))
+    body = await read_body(request, max_bytes, limits.body_timeout_ms, hold)
+    return await service.decoders.run(lambda: parse(body))
 
 
 def _respond(service: Service, choice: Choice, answers: list[Answer], started: float) -> Response:

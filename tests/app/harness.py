@@ -181,9 +181,11 @@ def serving(engine: Engine | None, *, ready: bool = True, **settings: Any) -> It
         loop.close()
 
 
-def encoded(kind: str = "PNG", size: tuple[int, int] = (8, 8), mode: str = "RGB", color: Any = None) -> bytes:
+def encoded(
+    kind: str = "PNG", size: tuple[int, int] = (8, 8), mode: str = "RGB", color: Any = None, **options: Any
+) -> bytes:
     """An image of one colour; red by default."""
     default = {"RGB": (200, 0, 0), "RGBA": (200, 0, 0, 255), "CMYK": (0, 255, 255, 55)}.get(mode, 200)
     buffer = BytesIO()
-    Image.new(mode, size, default if color is None else color).save(buffer, kind)
+    Image.new(mode, size, default if color is None else color).save(buffer, kind, **options)
     return buffer.getvalue()

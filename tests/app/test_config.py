@@ -172,6 +172,10 @@ def test_another_site_s_page_cannot_change_anything(client: Client) -> None:
     assert client.patch({"L": 5}, headers={"Origin": "null"}).status_code == 403
     rebound = {"Origin": "http://evil.example:8000", "Host": "evil.example:8000"}  # a name bound to 127.0.0.1
     assert client.patch({"L": 5}, headers=rebound).status_code == 403
+    for host in ("evil.example:8000", "", "[", "127.0.0.1.evil.example", "localhost.evil.example"):
+        assert client.patch({"L": 5}, headers={"Host": host}).status_code == 403
+    assert client.patch({"L": 5}, headers={"Origin": "http://["}).status_code == 403
+    assert client.get("/config").json()["version"] == 1
     assert client.patch({"L": 5}, headers={"Host": "[::1]:8000"}).status_code == 200
     assert client.patch({"L": 5}, headers={"Origin": "http://localhost"}).status_code == 200
 
@@ -205,6 +209,16 @@ def test_a_state_file_that_does_not_fit_stops_the_start_and_is_named(
     file.write_text(text)
     with pytest.raises(ValueError, match=r"state\.json"), serving(engine, state_file=file):
         pass
+
+
+def test_a_change_before_a_model_is_loaded_holds_once_it_is(engine: FakeEngine) -> None:
+    engine.gate.clear()
+    with serving(engine, ready=False) as client:
+        change = client.background("PATCH", "/config", json={"merge": "mean"})  # falls between the two loads
+        engine.gate.set()
+        assert change.result(10).status_code == 200
+        client.wait_until(lambda: client.service.loaded)
+    assert {name: merge for name, merge, _ in engine.configured} == {"small": "mean", "other": "mean"}
 
 
 def test_every_documented_example_is_accepted(client: Client) -> None:

@@ -1,8 +1,10 @@
 """Bytes -> RGB: what is accepted and how it is converted, what is refused and with which answer."""
 
 import struct
+import time
 import warnings
 import zlib
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -12,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.errors import TooManyBytes, TooManyPixels, Undecodable, UnsupportedFormat
+from app.errors import DecodeTimeout, TooManyBytes, TooManyPixels, Undecodable, UnsupportedFormat
 from app.images import ImageLimits, decode, foreign_format
-from tests.app.harness import Client, FakeEngine, encoded
+from app.settings import Settings
+from tests.app.harness import Client, FakeEngine, encoded, serving
 
-LIMITS = ImageLimits(max_image_bytes=1_000_000, max_image_pixels=1_000_000)
+LIMITS = ImageLimits(max_image_bytes=1_000_000, max_image_pixels=1_000_000, decode_timeout_ms=60_000)
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 
@@ -185,9 +188,52 @@ def test_too_many_pixels_answer_413_for_every_format(client: Client, engine: Fak
 
 def test_the_byte_cap_is_checked_before_decoding() -> None:
     with pytest.raises(TooManyBytes, match="may have 10 bytes, this one has 11"):
-        decode(b"x" * 11, ImageLimits(10, 10))
+        decode(b"x" * 11, ImageLimits(10, 10, 10))
     with pytest.raises(UnsupportedFormat):
         decode(b"GIF89a", LIMITS)
+
+
+def jpeg_of_many_scans(side: int, size: int) -> bytes:
+    """A progressive JPEG that repeats its last scan, to about this many bytes; each costs a pass over the image."""
+    data = encoded("JPEG", (side, side), progressive=True)
+    start = data.rindex(b"\xff\xda")
+    scan = data[start:-2]
+    return data[:start] + scan * (size // len(scan)) + data[-2:]
+
+
+def test_an_image_that_takes_too_long_gives_its_thread_back_soon_after_its_time() -> None:
+    bomb, started = jpeg_of_many_scans(1000, 400_000), time.monotonic()  # half a minute without a limit
+    with pytest.raises(DecodeTimeout, match="50 ms"):
+        decode(bomb, replace(LIMITS, decode_timeout_ms=50))
+    assert time.monotonic() - started < 10
+
+
+def test_an_image_that_takes_too_long_answers_408_and_the_next_one_is_served(engine: FakeEngine) -> None:
+    bomb = jpeg_of_many_scans(1000, 100_000)
+    with serving(engine, decode_timeout_ms=200, decode_threads=1) as client:
+        answer = client.classify(files=[("image", encoded()), ("image", bomb)])
+        assert (answer.status_code, answer.json()["title"]) == (408, "The image took too long")
+        assert answer.json()["detail"].startswith("image 1: ")
+        assert client.sample("haste_image_rejections_total", reason="decode_timeout") == 1
+        assert client.service.admission.requests == client.service.admission.bytes == 0
+        assert client.classify(encoded()).status_code == 200
+
+
+def test_an_image_that_does_not_fit_in_memory_answers_413(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_image: Image.Image) -> Image.Image:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.images.to_rgb", fail)
+        answer = client.classify(encoded())
+    assert answer.status_code == 413
+    assert "memory" in answer.json()["detail"]
+    assert client.classify(encoded()).status_code == 200
+
+
+@pytest.mark.parametrize("size", [(6000, 4000), (5712, 4284)])
+def test_a_phone_s_photo_of_24_megapixels_is_within_the_default_cap(size: tuple[int, int]) -> None:
+    assert size[0] * size[1] <= Settings().max_image_pixels
 
 
 SEEDS = [encoded(kind, (16, 16)) for kind in FORMATS] + [encoded("PNG", (16, 16), mode) for mode in ("LA", "P", "I;16")]

@@ -2,6 +2,9 @@
 
 import asyncio
 import base64
+import gc
+import threading
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +12,13 @@ import pytest
 from tests.app.harness import Client, FakeEngine, encoded, serving
 
 PNG = encoded()
+
+
+class Body:
+    """Work that holds bytes and must not be done."""
+
+    def __call__(self) -> None:
+        raise AssertionError
 
 
 async def chunks(number: int, size: int = 1000, pause_seconds: float = 0) -> AsyncIterator[bytes]:
@@ -64,3 +74,40 @@ def test_a_body_that_does_not_arrive_answers_408(engine: FakeEngine) -> None:
 def test_a_content_encoding_answers_415(client: Client, encoding: str) -> None:
     assert client.classify(PNG, headers={"Content-Encoding": encoding}).status_code == 415
     assert client.classify(PNG, headers={"Content-Encoding": "identity"}).status_code == 200
+
+
+def test_bodies_in_flight_are_bounded_together_and_leave_nothing_behind(engine: FakeEngine) -> None:
+    with serving(engine, max_image_bytes=5000, max_request_bytes=5000, max_bytes_in_flight=6000) as client:
+        admission = client.service.admission
+        slow = client.background("POST", "/classify", content=chunks(4, 1000, 0.3))
+        client.wait_until(lambda: admission.bytes >= 2000)
+        refused = client.classify(b"x" * 4500)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        assert slow.result().status_code == 400
+        assert admission.requests == admission.bytes == 0
+        assert client.classify(PNG).status_code == 200
+
+
+def test_what_a_client_had_sent_is_forgotten_when_it_leaves_while_the_decoders_are_busy(engine: FakeEngine) -> None:
+    gate, entered = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        entered.set()
+        return gate.wait(10)
+
+    with serving(engine, decode_threads=1) as client:
+        decoders = client.service.decoders
+        cut_short = client.start(decoders.run(work))
+        assert entered.wait(10)
+        cut_short.cancel()  # its thread works on, and counts as busy until it is done
+        body = Body()
+        waits = client.start(decoders.run(body))
+        client.run(lambda: asyncio.sleep(0.05))
+        waits.cancel()
+        client.run(lambda: asyncio.sleep(0.05))
+        kept = weakref.ref(body)
+        del body, waits
+        gc.collect()
+        assert kept() is None
+        gate.set()
+        assert client.classify(PNG).status_code == 200

@@ -33,6 +33,11 @@ def test_unknown_paths_and_methods_answer_in_the_one_shape(client: Client, metho
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
 
 
+@pytest.mark.parametrize("path", ["/nope", "/classify", "/docs"])
+def test_a_host_that_is_no_host_makes_no_5xx(client: Client, path: str) -> None:
+    assert client.get(path, headers={"Host": "["}).status_code < 500
+
+
 def test_a_request_id_that_is_sent_comes_back_and_a_misleading_one_is_replaced(client: Client) -> None:
     assert client.classify(PNG, headers={"X-Request-ID": "abc-1.2_3"}).json()["request_id"] == "abc-1.2_3"
     for bad in ("", "a b", "x" * 65, "a\tb", '{"level":"info"}'):

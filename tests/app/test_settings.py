@@ -36,7 +36,15 @@ def test_the_admin_key_does_not_show() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"port": 70_000}, {"threads": 0}, {"L": "ten"}, {"preset": "best"}, {"queue_images": 3}, {"max_request_bytes": 5}],
+    [
+        {"port": 70_000},
+        {"threads": 0},
+        {"L": "ten"},
+        {"preset": "best"},
+        {"queue_images": 3},
+        {"max_request_bytes": 5},
+        {"max_bytes_in_flight": 5},
+    ],
 )
 def test_values_that_do_not_fit_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
