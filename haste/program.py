@@ -24,7 +24,7 @@ def compile(model: nn.Module, *, threads: int | None = None) -> nn.Module:
     """A converted model whose forward is one native call; the model itself where none can be made of it (logged once).
 
     The weights are read at the first forward of each image size: load them before. `reconfigure_` on the model given
-    back, or on `model`, is noticed. Not to be trained.
+    back, or on `model`, is noticed. The model is put into evaluation mode; it is not to be trained.
     """
     if kernel.implementation() == kernel.REFERENCE:
         return model
@@ -39,7 +39,8 @@ class CompiledModel(nn.Module):
         self.network = network
         self.threads = threads
         self.eval()
-        self._programs: dict[tuple[int, ...], Program | None] = {}
+        self._converted = [m for m in network.modules() if isinstance(m, HasteConv2d)]
+        self._programs: dict[tuple[int, ...], tuple[tuple[HasteConfig, ...], Program | None]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.dtype != torch.float32 or images.device.type != "cpu":
@@ -48,18 +49,19 @@ class CompiledModel(nn.Module):
         return self.network(images) if program is None else program(images)
 
     def _program(self, shape: tuple[int, ...]) -> "Program | None":
-        known = self._programs.get(shape)
-        if shape in self._programs and (known is None or known.is_current()):
-            return known
+        """The program of this image size under the present settings; None where there can be none."""
+        settings = tuple(m.network_config for m in self._converted)
+        if shape not in self._programs or self._programs[shape][0] != settings:
+            self._programs[shape] = settings, self._make(shape)
+        return self._programs[shape][1]
+
+    def _make(self, shape: tuple[int, ...]) -> "Program | None":
         try:
             # in a context of its own: the caller's steering and record are not for the trace's trial run
-            traced = Context().run(trace, self.network, (shape[0], shape[1], shape[2]))
-            made = Program(traced, self.threads)
+            return Program(Context().run(trace, self.network, (shape[0], shape[1], shape[2])), self.threads)
         except NotTraceable as reason:
             _log.warning("no native program: %s; the reference computes", reason)
-            made = None
-        self._programs[shape] = made
-        return made
+            return None
 
 
 class Program:
@@ -74,10 +76,6 @@ class Program:
             self._native = kernel.Program(kernel.implementation(), shapes, operations, threads)
         except ValueError as error:
             raise NotTraceable(str(error)) from error
-
-    def is_current(self) -> bool:
-        """Whether the converted layers still have the settings that the program was made with."""
-        return all(layer.is_current() for layer in self._layers)
 
     def __call__(self, images: Tensor) -> Tensor:
         n, count = len(images), len(self._layers)
@@ -131,9 +129,6 @@ class _Layer:
         elif operation.kind == LINEAR:
             macs = source.channels * target.channels
         self.flops = 2 * macs
-
-    def is_current(self) -> bool:
-        return self.converted is None or self.converted.network_config is self.network_config
 
     def levels(self, images: int) -> list[int]:
         """The level of each image as the kernel writes it: -1 dense, 0 exact, else L."""

@@ -5,3 +5,6 @@ SAME_SUMS_IN_ANOTHER_ORDER = 2e-6  # one layer: the same products, summed in ano
 SAME_LAYER_ANOTHER_PATH = 1e-5  # one layer: merged, reconstructed or cut into patches without loss
 SAME_NETWORK_ANOTHER_BATCH = 1e-4  # logits of a whole network, where no code may flip
 GOLDEN_LOGITS = 1e-3  # logits on another machine and torch
+
+# Share of a small layer's buckets and FLOPs in which a fast implementation's plans may differ.
+RATE_OF_DIFFERING_PATCHES = 0.02

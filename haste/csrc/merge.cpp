@@ -1,7 +1,6 @@
 // Plan the buckets of a patch, merge inputs and filters, convolve what is left.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "plan.h"
 

@@ -29,6 +29,7 @@ Pool::~Pool() {
 
 void Pool::run(const std::function<void(int)>& work) {
   if (workers_.empty()) return work(0);
+  failure_ = nullptr;
   busy_.store((int)workers_.size());
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -36,10 +37,20 @@ void Pool::run(const std::function<void(int)>& work) {
     round_++;
   }
   wake_.notify_all();
-  work(0);
+  attempt(work, 0);
   for (int spins = 0; busy_.load(std::memory_order_acquire) > 0; spins++)
     if (spins < SPINS) pause();
     else std::this_thread::yield();
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void Pool::attempt(const std::function<void(int)>& work, int thread) {
+  try {
+    work(thread);
+  } catch (...) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    failure_ = std::current_exception();
+  }
 }
 
 void Pool::serve(int thread) {
@@ -53,7 +64,7 @@ void Pool::serve(int thread) {
       seen = round_.load();
       work = work_;
     }
-    (*work)(thread);
+    attempt(*work, thread);
     busy_.fetch_sub(1, std::memory_order_release);
   }
 }

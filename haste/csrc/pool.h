@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -14,15 +15,17 @@ class Pool {
   explicit Pool(int threads);
   ~Pool();
   int threads() const { return (int)workers_.size() + 1; }
-  // Run work(thread) on every thread, the caller's being 0, and return when all are done.
+  // Run work(thread) on every thread, the caller's being 0, and return when all are done; throws what one of them threw.
   void run(const std::function<void(int)>& work);
 
  private:
   void serve(int thread);
+  void attempt(const std::function<void(int)>& work, int thread);
   std::vector<std::thread> workers_;
   const std::function<void(int)>* work_ = nullptr;
   std::atomic<int> round_{0}, busy_{0};
   bool stop_ = false;
+  std::exception_ptr failure_;
   std::mutex mutex_;
   std::condition_variable wake_;
 };

@@ -183,7 +183,7 @@ struct Program {
                 const int r = y * step + ky - op.spec.padding, s = z * step + kx - op.spec.padding;
                 if (r < 0 || s < 0 || r >= in.height || s >= in.width) continue;
                 const float v = in.at(i, y * step + ky + shift, z * step + kx + shift)[c];
-                value = average ? value + v : std::max(value, v);
+                value = average ? value + v : v > value || v != v ? v : value;
               }
             to[c] = average ? value / (float)(k * k) : value;
           }

@@ -16,7 +16,7 @@ static inline v8 load(const float* p) {
 static inline void store(float* p, v8 v) { memcpy(p, &v, sizeof v); }
 static inline v8 splat(float x) { return v8{x, x, x, x, x, x, x, x}; }
 static inline v8 absolute(v8 v) { return (v8)((i8)v & 0x7fffffff); }
-static inline v8 positive(v8 v) { return v > 0.0f ? v : v8{}; }
+static inline v8 positive(v8 v) { return v < 0.0f ? v8{} : v; }  // keeps NaN, as torch does
 
 #ifdef __AVX2__
 }  // namespace HASTE_NAMESPACE
