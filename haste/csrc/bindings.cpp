@@ -37,12 +37,13 @@ Method make_method(int patch_outputs, int skip_pixels, bool projection, bool cen
                    std::optional<float> tolerance, Floats norms, std::vector<std::tuple<int, Floats, Longs>> planes) {
   Method m;
   m.value = {1, patch_outputs, skip_pixels, projection ? HASTE_PROJECTION : HASTE_MEAN, centre, drop_zero,
-             tolerance.value_or(-1.0f), norms.data(), {}, {}};
+             tolerance.value_or(-1.0f), norms.data(), {}, {}, {}};
   m.floats.push_back(norms);
   for (auto& [kind, plane, flops] : planes) {
     if (kind < 0 || kind > 3 || plane.ndim() != 2 || plane.shape(0) != HASTE_MAX_PLANES ||
         flops.size() != HASTE_MAX_PLANES + 1)
       throw std::invalid_argument("planes must be (32, positions) with 33 costs, of one of four window sizes");
+    m.value.positions[kind] = (int)plane.shape(1);
     m.value.planes[kind] = plane.data();
     m.value.hash_flops[kind] = flops.data();
     m.floats.push_back(plane);

@@ -23,6 +23,7 @@ typedef struct {
   int32_t enabled, patch_outputs, skip_pixels, merge, centre, drop_zero;  // skip_pixels 0: nothing is skipped
   float tolerance;                                                       // negative: not verified
   const float* norms;                                                    // (C,) |W_c|_F of the filters as trained
+  int32_t positions[4];                                                  // of each window size; 0: not given
   const float* planes[4];                                                // (32, h * w) each, or null
   const int64_t* hash_flops[4];                                          // 33 values: FLOPs a channel at L, or null
 } haste_method;

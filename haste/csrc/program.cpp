@@ -56,10 +56,13 @@ void copy_planes(Conv& c) {
   require(c.depth % PANEL == 0, "merging needs more than 4 input channels");
   require(c.run + 8 <= 65535, "too many input channels for 16-bit lists");
   for (int kind = 0; kind < 4; kind++) {
-    if (!c.method.planes[kind]) continue;
-    const int high = kind / 2 ? c.height % side : std::min(c.height, side);
-    const int wide = kind % 2 ? c.width % side : std::min(c.width, side);
+    const bool lower = kind / 2, right = kind % 2;  // the last rows, the last columns
+    if ((lower && (c.height <= side || c.height % side == 0)) || (right && (c.width <= side || c.width % side == 0)))
+      continue;
+    const int high = lower ? c.height % side : std::min(c.height, side);
+    const int wide = right ? c.width % side : std::min(c.width, side);
     const int n = ((high - 1) * c.step + c.kernel) * ((wide - 1) * c.step + c.kernel);
+    require(c.method.positions[kind] == n, "the planes do not fit the windows of a layer");
     c.planes[kind].resize((size_t)n * HASTE_MAX_PLANES);
     c.plane_max[kind].assign(HASTE_MAX_PLANES, 0);
     for (int l = 0; l < HASTE_MAX_PLANES; l++)

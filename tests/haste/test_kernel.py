@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from haste import kernel
 
@@ -31,3 +32,28 @@ def test_threads_come_from_the_quota(tmp_path: Path, text: str, threads: int | N
     file = tmp_path / "cpu.max"
     file.write_text(text)
     assert kernel._quota(file) == (threads or kernel._quota(tmp_path / "absent"))
+
+
+@pytest.mark.skipif(kernel.implementations() == [kernel.REFERENCE], reason="built without the native module")
+@pytest.mark.parametrize(("kind", "positions"), [(0, 24), (0, 26), (3, 25)])
+def test_planes_that_do_not_fit_the_windows_are_refused(kind: int, positions: int) -> None:
+    planes = (kind, torch.zeros(32, positions), torch.zeros(33, dtype=torch.int64))
+    method = kernel.method(
+        patch_outputs=3, skip_pixels=3, projection=True, centre=False, drop_zero=True, tolerance=None,
+        norms=torch.ones(16), planes=[planes],
+    )  # fmt: skip
+    layers = [
+        kernel.operation(kind=0, input=0, output=1, kernel=3, weight=torch.zeros(8, 16, 3, 3), method=method),
+        kernel.operation(kind=2, input=1, output=2, kernel=3),
+        kernel.operation(kind=3, input=2, output=3, weight=torch.zeros(2, 8)),
+    ]
+    buffers = [(5, 5, 16, 0), (3, 3, 8, 0), (1, 1, 8, 0), (1, 1, 2, 0)]
+    with pytest.raises(ValueError, match="planes do not fit"):
+        kernel.Program(kernel.implementations()[0], buffers, layers, 1)
+
+
+@pytest.mark.skipif(kernel.implementations() == [kernel.REFERENCE], reason="built without the native module")
+def test_weights_that_do_not_fit_their_buffers_are_refused() -> None:
+    layer = kernel.operation(kind=3, input=0, output=1, weight=torch.zeros(2, 7))
+    with pytest.raises(ValueError, match="weights do not fit"):
+        kernel.Program(kernel.implementations()[0], [(1, 1, 8, 0), (1, 1, 2, 0)], [layer], 1)
