@@ -53,6 +53,28 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A network at one level and batch size, as measured on this machine; only what pays is on the frontier."""
+
+    level: Level
+    batch: int
+    median_ms: float
+    reduction: float
+    agreement: float
+    kl: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Where a network's calibration came from ("file" or "start"), when it was made, and its frontier."""
+
+    source: str
+    made: str
+    threads: int
+    frontier: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
 class Item:
     """One image in a batch: its prepared input, the level to run it at, how many classes to name."""
 
@@ -121,6 +143,9 @@ class Engine(Protocol):
 
     def load(self, model: str) -> None:
         """Make the model ready to answer at full speed; raises when that is not possible."""
+
+    def calibration(self, model: str) -> Calibration | None:
+        """What was measured of a model that is loaded; None where nothing was."""
 
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
         """Merge by this rule from the next batch on; nothing happens before `load`, which is followed by a call."""

@@ -11,8 +11,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 import haste
+from app.calibrator import Calibrator
 from app.contract import (
     BatchResult,
+    Calibration,
     ImageFlops,
     ImageResult,
     Item,
@@ -34,6 +36,7 @@ class _Loaded:
     network: nn.Module  # compiled, where this machine can
     converted: nn.Module
     config: haste.HasteConfig
+    calibration: Calibration | None
 
 
 class TorchEngine:
@@ -42,7 +45,12 @@ class TorchEngine:
     levels = LevelRange(MIN_HYPERPLANES, MAX_HYPERPLANES)
 
     def __init__(
-        self, models: Sequence[str], preset: Literal["default", "paper"], level: Level | None, threads: int
+        self,
+        models: Sequence[str],
+        preset: Literal["default", "paper"],
+        level: Level | None,
+        threads: int,
+        calibrator: Calibrator,
     ) -> None:
         """`models`: names, the default first; empty: the embedded one. ValueError for an unknown name or level."""
         config = haste.HasteConfig.preset(preset)
@@ -53,7 +61,7 @@ class TorchEngine:
             if name not in known:
                 raise ValueError(f"unknown model {name!r}; known: {', '.join(known)}")
         self._records = {name: known[name] for name in names}
-        self._threads = threads
+        self._threads, self._calibrator = threads, calibrator
         self._loaded: dict[str, _Loaded] = {}
         self.models = tuple(_info(record) for record in self._records.values())
         self.method = Method(self._config.num_hyperplanes, config.merge, config.tolerance, get_args(Merge))
@@ -73,10 +81,13 @@ class TorchEngine:
         network, record = load_pretrained(model)
         haste.convert_(network, self._config)
         compiled = haste.compile(network, threads=self._threads)
-        self._loaded[model] = _Loaded(compiled, network, self._config)
+        self._loaded[model] = _Loaded(compiled, network, self._config, self._calibrator.apply(compiled, record))
         blank = torch.zeros(3, record.input_size, record.input_size)
         for level in (self._config.num_hyperplanes, cast(Level, "exact"), cast(Level, "dense")):
             self.forward(model, [Item(blank, level, 1)])
+
+    def calibration(self, model: str) -> Calibration | None:
+        return self._loaded[model].calibration if model in self._loaded else None
 
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
         loaded = self._loaded.get(model)

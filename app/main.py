@@ -20,9 +20,16 @@ _DESCRIPTION = """Classifies images with networks whose look-alike channels are 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     """The application; without an engine, the real one of these settings. ValueError where a setting does not fit."""
     if engine is None:
+        from app.calibrator import Calibrator
         from app.engine import TorchEngine
 
-        engine = TorchEngine(settings.models, settings.preset, settings.L, settings.threads)
+        engine = TorchEngine(
+            settings.models,
+            settings.preset,
+            settings.L,
+            settings.threads,
+            Calibrator(settings.calibration, settings.calibration_ms / 1e3, settings.max_batch_images),
+        )
     service = Service(settings, engine)
 
     @asynccontextmanager

@@ -102,6 +102,26 @@ class ConfigAnswer(BaseModel):
     models: dict[str, ModelConfig]
 
 
+class PointAnswer(BaseModel):
+    """A level and batch size as measured here: milliseconds a batch; fractions; KL to the dense network in nats."""
+
+    level: Level
+    batch: int
+    median_ms: float
+    reduction: float
+    agreement: float
+    kl: float
+
+
+class CalibrationAnswer(BaseModel):
+    """What was measured on this machine. The frontier leaves out levels that are no faster than a closer one."""
+
+    source: Literal["file", "start"]
+    made: str
+    threads: int
+    frontier: list[PointAnswer]
+
+
 class ModelAnswer(BaseModel):
     """A model that is served; `dense_top1` is in 0..1, `input_size` in pixels."""
 
@@ -116,6 +136,7 @@ class ModelAnswer(BaseModel):
     licence: str
     source: str
     L: tuple[int, int]
+    calibration: CalibrationAnswer | None = Field(description="null where nothing was measured")
 
 
 class ModelsAnswer(BaseModel):

@@ -73,6 +73,18 @@ class Settings(BaseSettings):
         None,
         description="Level to start with: number of hyperplanes, `exact` or `dense`; absent: the preset's.",
     )
+    calibration: Path | None = Field(
+        None,
+        description="File that `haste calibrate` wrote: the fastest form of every layer here. One that was made for "
+        "other weights, settings, threads, processor or kernel is refused in the log, and a short one is made instead.",
+    )
+    calibration_ms: int = Field(
+        5_000,
+        ge=0,
+        le=600_000,
+        description="Time for a short calibration of each model at start where no file fits; 0: none, every layer "
+        "does all that its level asks for.",
+    )
     top_k: int = Field(5, ge=1, le=1000, description="Classes in an answer where the request names no `top_k`.")
 
     max_image_bytes: int = Field(10 * _MIB, ge=1, description="Largest encoded image.")

@@ -8,18 +8,23 @@ class Operation: ...
 def implementations() -> list[str]:
     """Those that this build holds and this processor runs, the fastest first."""
 
+def measure(implementation: str) -> tuple[float, float]:
+    """What one thread of this machine does at best: GFLOP/s of multiply-adds, GB/s read from memory; takes 0.2 s."""
+
 def method(
     *,
     patch_outputs: int,
-    skip_pixels: int,
-    projection: bool,
+    skip: bool,
+    merge: int,
     centre: bool,
     drop_zero: bool,
     tolerance: float | None,
+    threshold: float,
     norms: Tensor,
     planes: Sequence[tuple[int, Tensor, Tensor]],
 ) -> Method:
-    """norms: (C,) float32; planes: (size, planes (32, positions) float32, FLOPs (33,) int64); skip_pixels 0: off."""
+    """merge: 0 mean, 1 projection, 2 none; norms: (C,) float32; planes: (size, planes (32, positions) float32,
+    FLOPs (33,) int64)."""
 
 def operation(
     *,
@@ -47,6 +52,7 @@ class Program:
     ) -> None:
         """buffers: (height, width, channels, border). ValueError where the description does not fit."""
 
-    def run(self, images: Tensor, levels: Tensor, logits: Tensor, counts: Tensor) -> None:
+    def run(self, images: Tensor, levels: Tensor, logits: Tensor, counts: Tensor, times: Tensor | None = None) -> None:
         """images (n, C, H, W) float32, levels (operations, n) int32 -> logits (n, O) float32, counts (operations, n, 7)
-        int64. The GIL is released; two calls at once on one program queue."""
+        int64, times (operations, 4) int64, nanoseconds of listing and planning, hashing, merging filters, multiplying.
+        The GIL is released; two calls at once on one program queue."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast, get_args
 
 Level = int | Literal["exact", "dense"]
 """What one image asks of the network: a number of hyperplanes L, zeros skipped only, or every MAC."""
-Merge = Literal["mean", "projection"]
+Merge = Literal["mean", "projection", "none"]
 Planes = Literal["random", "dct"]
 Preset = Literal["paper", "default"]
 
@@ -54,18 +54,23 @@ def _check_tolerance(value: object) -> None:
         raise ValueError(f"tolerance must be None or a finite number of at least 0, not {value!r}")
 
 
+def _check_threshold(value: object) -> None:
+    if not (_is_real(value) and 0 <= cast(float, value) < float("inf")):
+        raise ValueError(f"threshold must be a finite number of at least 0, not {value!r}")
+
+
 @dataclass(frozen=True)
 class LayerConfig:
     """What one layer does differently: its L is `clamp(L + offset)`; None keeps the network's value.
 
-    `mode` fixes the layer at "exact" or "dense" whatever integer L an image asks for. `tolerance` is the network's,
-    None (not verified) or the layer's own bound.
+    `mode` fixes the layer whatever integer L an image asks for: "dense", "exact", or "zeros", which skips what counts
+    as zero at L and merges nothing. `tolerance` is the network's, None (not verified) or the layer's own bound.
     """
 
     offset: int = 0
     patch_outputs: int | None = None
     tolerance: float | Literal["network"] | None = "network"
-    mode: Literal["exact", "dense"] | None = None
+    mode: Literal["exact", "dense", "zeros"] | None = None
 
     def __post_init__(self) -> None:
         _check_int("offset", self.offset, -MAX_HYPERPLANES, MAX_HYPERPLANES)
@@ -73,7 +78,7 @@ class LayerConfig:
             _check_int("patch_outputs", self.patch_outputs, 1, 64)
         if self.tolerance != "network":
             _check_tolerance(self.tolerance)
-        _check_choice("mode", self.mode, (None, "exact", "dense"))
+        _check_choice("mode", self.mode, (None, "exact", "dense", "zeros"))
 
 
 @dataclass(frozen=True)
@@ -84,16 +89,19 @@ class HasteConfig:
     patch_outputs:   T, outputs a side of a patch; the window is (T - 1) stride + K wide.
     planes:          "random" ternary planes of `sparsity` s (share of zeros), seeded; "dct" without the constant plane.
     centre:          subtract the mean over the channels before hashing.
-    merge:           "mean" (the paper) or "projection" on the sum of the members.
+    merge:           "mean" (the paper), "projection" on the sum of the members, or "none".
     tolerance:       None, or the verified bound on what merging a channel may cost, relative to the patch.
     drop_zero:       channels that are zero in the window are neither merged nor convolved.
     skip_pixels:     neighbouring outputs of a row that share one decision to skip a tap that reads zeros; None: off.
+    threshold:       at an integer L, an input x_c counts as zero where |x_c| |W_c|_F is at most threshold / L of the
+                     root mean square of those products over the layer's input; 0: off.
     min_channels:    layers with fewer input channels are not converted.
+    merge_channels:  converted layers with fewer input channels merge nothing: their patches do not repay it.
     layers:          exceptions by layer name.
     """
 
     num_hyperplanes: Level = 12
-    patch_outputs: int = 3
+    patch_outputs: int = 4
     planes: Planes = "dct"
     sparsity: float = 2 / 3
     seed: int = 0
@@ -101,8 +109,10 @@ class HasteConfig:
     merge: Merge = "projection"
     tolerance: float | None = 0.05
     drop_zero: bool = True
-    skip_pixels: int | None = 3
+    skip_pixels: int | None = 1
+    threshold: float = 3.5
     min_channels: int = 16
+    merge_channels: int = 256
     layers: Mapping[str, LayerConfig] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -118,7 +128,9 @@ class HasteConfig:
         _check_tolerance(self.tolerance)
         if self.skip_pixels is not None:
             _check_int("skip_pixels", self.skip_pixels, 1, 64)
+        _check_threshold(self.threshold)
         _check_int("min_channels", self.min_channels, 1, 2**31 - 1)
+        _check_int("merge_channels", self.merge_channels, 1, 2**31 - 1)
         for name, layer in self.layers.items():
             if not isinstance(layer, LayerConfig):
                 raise ValueError(f"layers[{name!r}] must be a LayerConfig, not {layer!r}")
@@ -143,7 +155,8 @@ class HasteConfig:
         if name == "paper":
             level, sparsity = (14, 2 / 3) if dataset == "cifar10" else (16, 1 / 2)
             values = dict(num_hyperplanes=level, planes="random", sparsity=sparsity, centre=True, merge="mean")
-            values |= dict(tolerance=None, drop_zero=False, skip_pixels=None)
+            values |= dict(tolerance=None, drop_zero=False, skip_pixels=None, threshold=0.0, merge_channels=1)
+            values |= dict(patch_outputs=3)
         return cls(**(values | changes))
 
     def level_of(self, layer: str, level: Level) -> Level:
@@ -156,11 +169,16 @@ class HasteConfig:
         return max(MIN_HYPERPLANES, min(MAX_HYPERPLANES, level + own.offset))
 
     def of(self, layer: str) -> "HasteConfig":
-        """These settings with the exceptions of `layer` applied to T and tolerance."""
+        """These settings with the exceptions of `layer` applied to T, tolerance and merge."""
         own = self.layers.get(layer, LayerConfig())
         return replace(
             self,
             patch_outputs=own.patch_outputs or self.patch_outputs,
             tolerance=self.tolerance if own.tolerance == "network" else own.tolerance,
+            merge="none" if own.mode == "zeros" else self.merge,
             layers={},
         )
+
+    def merge_of(self, channels: int) -> Merge:
+        """How a layer of that many input channels merges."""
+        return self.merge if channels >= self.merge_channels else "none"

@@ -1,11 +1,15 @@
-"""The paper's figures drawn from rows of `haste eval --json`; needs the extra `figures`."""
+"""Figures: the paper's, from rows of `haste eval --json`, and what a calibration found; needs the extra `figures`."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from haste.calibration import Calibration
 
 Row = Mapping[str, Any]
 
@@ -41,3 +45,32 @@ def _line(axes: Axes, rows: list[Row], preset: str, value: str) -> None:
         (row["L"], 100 * row[value]) for row in rows if row["preset"] == preset and isinstance(row["L"], int)
     )
     axes.plot([x for x, _ in points], [y for _, y in points], marker="o", label=f"preset {preset}")
+
+
+def draw_calibration(found: Calibration, path: Path) -> None:
+    """Latency against L, one line a batch size, and the form chosen for every layer at every level. Writes a PNG."""
+    batch = min(found.forms)
+    levels = list(found.forms[batch])
+    layers = [name for name in found.times[batch][levels[-1]] if len(found.times[batch][levels[-1]][name]) > 1]
+    figure = Figure(figsize=(11, 1.6 + 0.22 * max(8, len(layers))), layout="constrained")
+    speed, chosen = figure.subplots(1, 2)
+    for size in found.forms:
+        points = {str(point.level): point for point in found.points if point.batch == size}
+        heights = [points[level].median_ms / size for level in levels]
+        low = [(points[level].median_ms - points[level].p10_ms) / size for level in levels]
+        high = [(points[level].p90_ms - points[level].median_ms) / size for level in levels]
+        speed.errorbar(levels, heights, yerr=(low, high), marker="o", capsize=2, label=f"batch {size}")
+    speed.set(xlabel="level L", ylabel="ms an image (median, p10-p90)", ylim=(0, None))
+    speed.grid(alpha=0.3)
+    speed.legend()
+    forms = ("dense", "zeros", "merge")
+    colours = ("0.75", "tab:blue", "tab:orange")
+    cells = [[forms.index(found.forms[batch][level][layer]) for level in levels] for layer in layers]
+    chosen.imshow(cells, aspect="auto", cmap=ListedColormap(colours), vmin=0, vmax=2)
+    chosen.set_xticks(range(len(levels)), levels)
+    chosen.set_yticks(range(len(layers)), layers, fontsize=7)
+    chosen.set(xlabel="level L", title=f"fastest form of each layer, batch {batch}")
+    marks = [Patch(color=colour, label=form) for colour, form in zip(colours, forms, strict=True)]
+    chosen.legend(handles=marks, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.suptitle(f"{found.identity.cpu}, {found.identity.threads} threads")
+    figure.savefig(path, dpi=130)

@@ -1,10 +1,13 @@
 """The native module's only importer: which implementations there are, how many threads they may have."""
 
+import hashlib
 import os
+import platform
+import sys
 from pathlib import Path
 
 try:
-    from haste._kernel import Method, Operation, Program, method, operation
+    from haste._kernel import Method, Operation, Program, measure, method, operation
     from haste._kernel import implementations as _compiled
 except ImportError:  # built without a compiler: the reference computes
 
@@ -18,11 +21,14 @@ __all__ = [
     "Operation",
     "Program",
     "build_info",
+    "cpu",
     "implementation",
     "implementations",
+    "measure",
     "method",
     "operation",
     "threads",
+    "version",
 ]
 
 REFERENCE = "reference"
@@ -64,3 +70,21 @@ def _quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 def build_info() -> dict[str, object]:
     """What `haste info` shows of the kernel."""
     return {"implementation": implementation(), "available": implementations(), "threads": threads()}
+
+
+def version() -> str:
+    """The implementation in use and the digest of the native module: what a calibration was measured with."""
+    if implementation() == REFERENCE:
+        return REFERENCE
+    module = sys.modules["haste._kernel"].__file__
+    return f"{implementation()} {hashlib.sha256(Path(str(module)).read_bytes()).hexdigest()[:16]}"
+
+
+def cpu() -> str:
+    """The processor's name as Linux tells it, else as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

@@ -12,6 +12,8 @@ from haste.geometry import PatchGrid, Span
 from haste.hashing import codes, hash_flops, hyperplanes
 from haste.merging import MergePlan, plan_merges
 
+THRESHOLD_FLOPS = 3  # an entry of the input costs to find what is near zero: times the norm, squared, summed
+
 
 def haste_conv2d(
     x: Tensor,
@@ -27,32 +29,56 @@ def haste_conv2d(
     """Convolve every image at its own level, and count what a kernel would execute for it.
 
     x: (N, C, H, W) float; weight: (C_out, C, K, K); bias: (C_out,) or None; levels: N of them; layer: names the random
-    planes. Returns the output (N, C_out, H', W') and the counts. Dense and exact images give the plain convolution;
-    at an integer L every patch is hashed, merged and convolved (paper section 3, ALGORITHM sections 1 to 4).
+    planes. Returns the output (N, C_out, H', W') and the counts. Dense and exact images give the plain convolution; at
+    an integer L entries near zero count as zero (`without_near_zero`), and where the layer merges, every patch is
+    hashed, merged and convolved (paper section 3, ALGORITHM sections 1 to 4).
     On the CPU alone: ValueError names another device.
     """
     if x.device.type != "cpu":
         raise ValueError(f"HASTE runs on the CPU, not on {x.device}; move the model and its input there")
-    kernel = weight.shape[-1]
+    kernel, unpadded = weight.shape[-1], x[0].numel()
     x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     if kernel == 1:
         x, stride = x[..., ::stride, ::stride], 1  # what a strided 1x1 convolution does not read is not its input
+        unpadded = x[0].numel()
     grid = PatchGrid(x.shape[-2], x.shape[-1], kernel, stride, config.patch_outputs)
-    hashed = torch.tensor([isinstance(level, int) for level in levels], dtype=torch.bool)
+    steered = torch.tensor([isinstance(level, int) for level in levels], dtype=torch.bool)
     exact = torch.tensor([level == "exact" for level in levels], dtype=torch.bool)
+    cost = torch.zeros(len(x), dtype=torch.int64)
+    chosen = torch.tensor([level for level in levels if isinstance(level, int)])
+    if steered.any() and config.threshold > 0 and config.skip_pixels:
+        x = x.clone()
+        x[steered] = without_near_zero(x[steered], weight.pow(2).sum((0, 2, 3)).sqrt(), chosen, unpadded, config)
+        cost[steered] = THRESHOLD_FLOPS * unpadded
+    hashed = steered & (config.merge_of(x.shape[1]) != "none")
+    exact |= steered & ~hashed
     out = x.new_empty(len(x), len(weight), grid.out_height, grid.out_width)
     counts = LayerCounts.of_dense(len(x), 2 * weight.numel() * grid.out_height * grid.out_width)
-    if not hashed.all():
+    if not hashed.all():  # what counts as zero is zero by now
         out[~hashed] = F.conv2d(x[~hashed], weight, bias, stride)
     if exact.any():
         pairs = live_pairs(x[exact], kernel=kernel, stride=stride, skip_pixels=config.skip_pixels)
         counts.convolution[exact] = 2 * len(weight) * pairs.sum(1)
         counts.skipped[exact] = (counts.dense - counts.convolution)[exact]
     if hashed.any():
-        chosen = torch.tensor([level for level in levels if isinstance(level, int)])
         out[hashed], merged = _merged(x[hashed], weight, bias, chosen, grid, config, layer)
         counts.put(hashed, merged)
+    counts.hash.add_(cost)
     return out, counts
+
+
+def without_near_zero(x: Tensor, norms: Tensor, levels: Tensor, entries: int, config: HasteConfig) -> Tensor:
+    """Entries near zero set to it: x (N, C, H, W), norms (C,) = |W_c|_F, levels (N,) int64, unpadded entries an image.
+
+    The merge with the zero channel, entry by entry: x_c counts as zero where |x_c| |W_c|_F is at most threshold / L of
+    the root mean square of these products over the layer's input, the padding not counted. Compared in double, so that
+    no order of summation decides; nothing is near zero where the mean square is not finite.
+    """
+    weighted = (x * norms[:, None, None]).double()
+    mean = weighted.square().sum((1, 2, 3)) / entries
+    edge = config.threshold / levels * mean.sqrt()
+    near = (weighted.abs() <= edge[:, None, None, None]) & edge.isfinite()[:, None, None, None]
+    return torch.where(near, torch.zeros((), dtype=x.dtype), x)
 
 
 def _merged(

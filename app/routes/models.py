@@ -4,15 +4,16 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request
 
+from app.contract import Calibration
 from app.routes.access import service_of
-from app.schemas import ModelAnswer, ModelsAnswer
+from app.schemas import CalibrationAnswer, ModelAnswer, ModelsAnswer
 
 router = APIRouter(tags=["models"])
 
 
 @router.get("/models", summary="What is served")
 async def models(request: Request) -> ModelsAnswer:
-    """Classes, input size, and where the weights come from."""
+    """Classes, input size, where the weights come from, and the latency frontier measured here."""
     service = service_of(request)
     bounds = (service.engine.levels.minimum, service.engine.levels.maximum)
     answers = [
@@ -21,7 +22,12 @@ async def models(request: Request) -> ModelsAnswer:
             default=info.name == service.names[0],
             ready=info.name in service.ready,
             L=bounds,
+            calibration=_calibration(service.engine.calibration(info.name)),
         )
         for info in service.engine.models
     ]
     return ModelsAnswer(models=answers)
+
+
+def _calibration(found: Calibration | None) -> CalibrationAnswer | None:
+    return None if found is None else CalibrationAnswer.model_validate(asdict(found))

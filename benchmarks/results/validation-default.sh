@@ -2,4 +2,4 @@
 # All 2,000 images of the validation split; validation.npz is written by the first line from the CIFAR-10 JPEG archive.
 set -euo pipefail
 python scripts/cifar10.py cifar10-jpeg.tar.xz --split validation --out state/validation.npz
-haste eval --model resnet18_cifar10 --data state/validation.npz --L exact,8,9,10,11,12,13,14 --json benchmarks/results/validation-default.json
+haste eval --model resnet18_cifar10 --data state/validation.npz --L exact,6,7,8,10,12,14,16,20 --json benchmarks/results/validation-default.json

@@ -30,9 +30,12 @@ def register(commands: Subparsers) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="an evenly strided sample of N images over the classes")
     parser.add_argument("--L", default="dense,exact,14,10,8", help="levels, comma-separated (default: %(default)s)")
     parser.add_argument("--preset", choices=("paper", "default"), default="default")
-    parser.add_argument("--merge", choices=("mean", "projection"))
+    parser.add_argument("--merge", choices=("mean", "projection", "none"))
     parser.add_argument("--planes", choices=("random", "dct"))
     parser.add_argument("--patch-outputs", type=int, metavar="T", help="outputs a side of a patch")
+    parser.add_argument(
+        "--threshold", type=float, metavar="b", help="|x||W_c| up to b / L of the rms counts as zero; 0: off"
+    )
     parser.add_argument("--tolerance", metavar="t", help="verified bound on what merging a channel may cost, or none")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows")
     parser.set_defaults(run=run)
@@ -57,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
 def read_config(args: argparse.Namespace) -> HasteConfig:
     """The preset with the options applied; ValueError names a value out of bounds."""
     options = {"merge": args.merge, "planes": args.planes, "patch_outputs": args.patch_outputs}
+    options["threshold"] = args.threshold
     changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if args.tolerance is not None:
         changes["tolerance"] = _tolerance(args.tolerance)
@@ -76,7 +80,7 @@ def row_of(result: Evaluation, args: argparse.Namespace, config: HasteConfig) ->
     """One row of the JSON file."""
     values = asdict(result)
     settings = {"model": args.model, "preset": args.preset, "L": values.pop("level")}
-    settings |= {name: getattr(config, name) for name in ("merge", "planes", "patch_outputs", "tolerance")}
+    settings |= {name: getattr(config, name) for name in ("merge", "planes", "patch_outputs", "tolerance", "threshold")}
     del values["merged"]
     return settings | values
 

@@ -5,7 +5,6 @@ import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from haste.commands import Subparsers
 from haste.config import HasteConfig, Preset
-from haste.kernel import build_info
+from haste.kernel import build_info, cpu
 from haste.models import list_models, list_pretrained
 
 _PACKAGES = ("haste-edge", "torch", "numpy", "pillow", "safetensors")
@@ -48,7 +47,7 @@ def collect() -> dict[str, Any]:
     presets: tuple[str, ...] = get_args(Preset)
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
-        "machine": {"system": platform.platform(), "cpu": _cpu(), "cores": os.cpu_count()},
+        "machine": {"system": platform.platform(), "cpu": cpu(), "cores": os.cpu_count()},
         "torch threads": torch.get_num_threads(),
         **build_info(),
         "networks": list_models(),
@@ -62,13 +61,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _cpu() -> str:
-    """The processor's name as Linux tells it, else as Python does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())

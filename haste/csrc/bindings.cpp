@@ -17,6 +17,7 @@ using Longs = nb::ndarray<const int64_t, nb::c_contig, nb::device::cpu>;
 using Images = nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 using Levels = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Logits = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Times = nb::ndarray<int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Totals = nb::ndarray<int64_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 
 namespace {
@@ -33,11 +34,14 @@ struct Method {
   std::vector<Longs> longs;
 };
 
-Method make_method(int patch_outputs, int skip_pixels, bool projection, bool centre, bool drop_zero,
-                   std::optional<float> tolerance, Floats norms, std::vector<std::tuple<int, Floats, Longs>> planes) {
+Method make_method(int patch_outputs, bool skip, int merge, bool centre, bool drop_zero,
+                   std::optional<float> tolerance, float threshold, Floats norms,
+                   std::vector<std::tuple<int, Floats, Longs>> planes) {
   Method m;
-  m.value = {1, patch_outputs, skip_pixels, projection ? HASTE_PROJECTION : HASTE_MEAN, centre, drop_zero,
-             tolerance.value_or(-1.0f), norms.data(), {}, {}, {}};
+  if (merge < HASTE_MEAN || merge > HASTE_NO_MERGE)
+    throw std::invalid_argument("merge is 0 (mean), 1 (projection) or 2 (none)");
+  m.value = {1, patch_outputs, skip, merge, centre, drop_zero, tolerance.value_or(-1.0f), threshold, norms.data(),
+             {}, {}, {}};
   m.floats.push_back(norms);
   for (auto& [kind, plane, flops] : planes) {
     if (kind < 0 || kind > 3 || plane.ndim() != 2 || plane.shape(0) != HASTE_MAX_PLANES ||
@@ -92,18 +96,21 @@ class Program {
   }
   Program(const Program&) = delete;
 
-  void run(Images images, Levels levels, Logits out, Totals counts) {
+  void run(Images images, Levels levels, Logits out, Totals counts, std::optional<Times> times) {
     const size_t n = images.shape(0);
     if (images.shape(1) != (size_t)input_.channels || images.shape(2) != (size_t)input_.height ||
         images.shape(3) != (size_t)input_.width || levels.shape(0) != operations_ || levels.shape(1) != n ||
         out.shape(0) != n || out.shape(1) != (size_t)outputs_ || counts.shape(0) != operations_ ||
-        counts.shape(1) != n || counts.shape(2) != HASTE_COUNTS)
-      throw std::invalid_argument("the shapes of images, levels, logits and counts do not fit the program");
+        counts.shape(1) != n || counts.shape(2) != HASTE_COUNTS ||
+        (times && (times->shape(0) != operations_ || times->shape(1) != HASTE_TIMES)))
+      throw std::invalid_argument("the shapes of images, levels, logits, counts and times do not fit the program");
     for (size_t i = 0; i < levels.size(); i++)
-      if (levels.data()[i] < HASTE_DENSE || levels.data()[i] > HASTE_MAX_PLANES)
-        throw std::invalid_argument("a level is -1 (dense), 0 (exact) or 1..32");
+      if (const int level = levels.data()[i];
+          level != HASTE_DENSE && (level < 0 || level % HASTE_ZEROS > HASTE_MAX_PLANES || level > 2 * HASTE_ZEROS))
+        throw std::invalid_argument("a level is -1 (dense), 0 (exact), 1..32, or 64 more where nothing is merged");
     nb::gil_scoped_release released;
-    if (implementation_->run(program_, images.data(), (int)n, levels.data(), out.data(), counts.data()))
+    if (implementation_->run(program_, images.data(), (int)n, levels.data(), out.data(), counts.data(),
+                             times ? times->data() : nullptr))
       throw std::runtime_error(implementation_->error());
   }
 
@@ -137,9 +144,14 @@ NB_MODULE(_kernel, m) {
     for (int i = 0; const haste_implementation* one = haste_available(i); i++) names.push_back(one->name);
     return names;
   });
+  m.def("measure", [](const std::string& name) {
+    const haste_implementation* one = find(name);
+    nb::gil_scoped_release released;
+    return std::make_tuple(one->peak_gflops(), one->bandwidth_gbs());
+  });
   nb::class_<Method>(m, "Method");
-  m.def("method", &make_method, nb::kw_only(), nb::arg("patch_outputs"), nb::arg("skip_pixels"), nb::arg("projection"),
-        nb::arg("centre"), nb::arg("drop_zero"), nb::arg("tolerance").none(), nb::arg("norms"), nb::arg("planes"));
+  m.def("method", &make_method, nb::kw_only(), nb::arg("patch_outputs"), nb::arg("skip"), nb::arg("merge"), nb::arg("centre"),
+        nb::arg("drop_zero"), nb::arg("tolerance").none(), nb::arg("threshold"), nb::arg("norms"), nb::arg("planes"));
   nb::class_<Operation>(m, "Operation");
   m.def("operation", &make_operation, nb::kw_only(), nb::arg("kind"), nb::arg("input"), nb::arg("output"),
         nb::arg("residual") = -1, nb::arg("kernel") = 1, nb::arg("stride") = 1, nb::arg("padding") = 0,
@@ -149,5 +161,6 @@ NB_MODULE(_kernel, m) {
       .def(nb::init<const std::string&, std::vector<std::tuple<int, int, int, int>>, const std::vector<Operation>&,
                     int>(),
            nb::arg("implementation"), nb::arg("buffers"), nb::arg("operations"), nb::arg("threads"))
-      .def("run", &Program::run, nb::arg("images"), nb::arg("levels"), nb::arg("logits"), nb::arg("counts"));
+      .def("run", &Program::run, nb::arg("images"), nb::arg("levels"), nb::arg("logits"), nb::arg("counts"),
+           nb::arg("times").none() = nb::none());
 }

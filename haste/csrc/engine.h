@@ -1,5 +1,7 @@
-// What the parts of the engine share: buffers, convolutions with packed weights, merge plans, scratch of one thread.
+// What the parts of the engine share: buffers, convolutions with packed weights, lists of live inputs, merge plans.
 #pragma once
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -9,15 +11,18 @@
 #include "haste.h"
 #include "simd.h"
 
+#define PHASE __attribute__((noinline))  // so that a profiler tells the phases apart
+
 namespace HASTE_NAMESPACE {
 
-constexpr int PANEL = 16;  // output channels of one weight panel: two vectors
-constexpr int WIDE = 4;    // widest block of pixels of the sparse kernels
+constexpr int PANEL = 64;  // output channels of one weight panel
+constexpr int SLICE = 16;  // a panel is a multiple of this: two vectors
+constexpr int CHUNK = 96 * PANEL;  // floats of a chunk of weights at most: 24 KB
 constexpr float DEAD_ZONE = 1e-5f;
 
 inline int round_up(int value, int to) { return (value + to - 1) / to * to; }
 
-// Floats on a cache line, zeroed.
+// Floats on a cache line, zeroed; on huge pages where there are many.
 struct Floats {
   std::unique_ptr<float, void (*)(void*)> data{nullptr, std::free};
   explicit Floats(size_t n = 0);
@@ -28,38 +33,52 @@ struct Buffer {
   int height, width, channels, border, stride, rows, columns;  // stride: channels with padding
   size_t image;                                                // floats of one image
   Floats floats;
-  float* at(int n, int row, int column) const {  // of the bordered image
-    return floats.get() + n * image + ((size_t)row * columns + column) * stride;
-  }
+  int at(int row, int column) const { return row * columns + column; }  // a position of the bordered image
+  float* at(int n, int row, int column) const { return floats.get() + n * image + (size_t)at(row, column) * stride; }
+};
+
+// Rows of weights that are used together: one kernel row of one group of channels. They fill most of an L1 cache.
+struct Chunk {
+  int ky, channel, size;  // size: rows of one tap
+  size_t row;             // the first of them in its panel
 };
 
 // One convolution as the kernels see it.
 struct Conv {
   int kernel, step, padding, relu, inputs, outputs, depth;  // depth: padded input channels, of one pixel
-  int pitch;  // a 1x1 convolution of stride s reads every s-th pixel: pitch s, step 1; elsewhere 1
-  int height, width, run;                                   // of the output; run = kernel * depth
-  Floats weights;                                           // [panel][kernel row][kernel column, channel][PANEL]
-  Floats bias;                                              // padded to whole panels
-  std::vector<float> norms;                                 // |W_c|_F
+  int height, width;                                        // of the output
+  int group;                                                // input channels of a chunk
+  std::vector<Chunk> chunks;                                // [group][kernel row]
+  Floats weights;                                           // [panel][chunk][kernel column, channel][output of the panel]
+  Floats bias;                                              // padded to whole slices
   haste_method method;
-  std::vector<float> planes[4];       // [position][plane]
-  std::vector<float> plane_max[4];    // max |plane|
+  Floats norms;                                             // |W_c|_F
+  std::vector<float> planes[4];                             // [position][plane]
+  std::vector<float> plane_max[4];                          // max |plane|
   std::vector<int64_t> hash_flops[4];
-  const float* panel(int p) const { return weights.get() + (size_t)p * kernel * run * PANEL; }
+
+  size_t rows() const { return (size_t)kernel * kernel * inputs; }
+  const float* panel(int p) const { return weights.get() + rows() * PANEL * p; }
   int panels() const { return (outputs + PANEL - 1) / PANEL; }
+  int width_of(int panel) const { return std::min(PANEL, round_up(outputs, SLICE) - panel * PANEL); }
+  int groups() const { return (inputs + group - 1) / group; }
+  // The row of one channel's weights for one tap.
+  size_t row(int tap, int channel) const {
+    const int first = channel / group * group, size = std::min(group, inputs - first);
+    return (size_t)first * kernel * kernel + (size_t)tap * size + (channel - first);
+  }
 };
 
-// Indices of the live inputs of a row of a block of pixels, one list a (input row, block).
+// The live inputs of rows of positions, group by group of channels: values, and column * size + channel within the
+// group, so that the entries of neighbouring positions are one list. A row has one position more than it is wide.
 struct Lists {
+  int groups = 0, group = 0;
+  size_t positions = 0, first = 0;  // first: the number that the first position goes by
+  std::vector<float> values;
   std::vector<uint16_t> entries;
-  std::vector<int> counts;
-  int room = 0;
-  void shape(int lists, int run) {
-    room = run + 16;
-    if (entries.size() < (size_t)lists * room) entries.resize((size_t)lists * room);
-    if (counts.size() < (size_t)lists) counts.resize(lists);
-  }
-  uint16_t* list(int i) { return entries.data() + (size_t)i * room; }
+  std::vector<uint32_t> starts;     // of each position's entries; one position's end is the next one's start
+  void shape(int groups, int group, size_t positions);
+  size_t at(int group, size_t position) const { return group * positions + position - first; }
 };
 
 struct Member {
@@ -69,50 +88,62 @@ struct Member {
 
 // The merge plan of one patch, ready for every output panel.
 struct Patch {
-  int row, column, rows, columns;  // first output, outputs a side
-  int buckets = 0, depth = 0;      // merged buckets, padded
+  int image, row, column, rows, columns;  // first output, outputs a side
+  int height, width;                      // of the window
+  size_t position;                        // of the window's first list among those of lone channels
+  int buckets = 0, depth = 0;             // merged buckets, padded
   std::vector<Member> members;
-  std::vector<float> inputs;       // [window position][bucket]
-  std::vector<uint8_t> live;       // [kernel row][kernel column, bucket]: taps that read anything
-  Lists single, merged;            // one list a (window row, block)
+  std::vector<float> inputs;              // [window position][bucket]
+  Lists merged;
 };
 
 struct Counts {
   int64_t executed, zeros, filters, input_flops, hash_flops, channels, buckets;
 };
 
-// dense.cpp, sparse.cpp, merge.cpp: each for one image.
-void conv_dense(const Conv& c, const Buffer& in, const Buffer& out, const Buffer* residual, int image, int panel);
-int exact_rows(const Conv& c);  // input rows that lists are made of
-void exact_lists(const Conv& c, const Buffer& in, int image, Lists& lists, int from, int to, Counts* counts);
-void conv_exact(const Conv& c, const Buffer& in, const Buffer& out, const Buffer* residual, int image, int panel,
-                Lists& lists);
-int patch_count(const Conv& c);
-void plan_patches(const Conv& c, const Buffer& in, int image, int level, std::vector<Patch>& patches, int from, int to,
-                  Counts* counts);
-void conv_merged(const Conv& c, const Buffer& in, const Buffer& out, const Buffer* residual, int image, int panel,
-                 std::vector<Patch>& patches, std::vector<float>& rows);
-
-// Make the list of inputs of `run` floats from x on, `pixels` times `distance` apart, that are not all zero.
-int make_list(const float* x, int run, int pixels, size_t distance, const uint8_t* keep, int depth, bool skip,
-              uint16_t* out, int* all);
-
-// Add up to two lists' products to a block of pixels and return them in sums[pixel][PANEL].
-struct Segment {
-  const uint16_t* list;
-  int count;
-  const float* x;
-  size_t distance;
-  const float* weights;
+// One output pixel and where its inputs begin: the first of its window, and the first of its lists.
+struct Pixel {
+  const float* input;
+  size_t list;
+  int pitch, column;  // positions from one row of lists to the next; that of the window's first column
+  float *out;
+  const float* residual;
 };
-void run_segments(int pixels, const Segment* segments, int n, float* sums);
 
-inline void finish(const Conv& c, const float* sums, int panel, float* y, const float* residual) {
-  for (int v = 0; v < PANEL; v += 8) {
-    v8 s = load(sums + v) + load(c.bias.get() + panel * PANEL + v);
-    if (residual) s += load(residual + v);
-    store(y + v, c.relu ? positive(s) : s);
+// Adds the time of its life to *sum, where there is one.
+class Stopwatch {
+ public:
+  explicit Stopwatch(int64_t* sum) : sum_(sum), start_(sum ? now() : 0) {}
+  ~Stopwatch() {
+    if (sum_) *sum_ += now() - start_;
   }
-}
+  Stopwatch(const Stopwatch&) = delete;
+
+ private:
+  static int64_t now() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
+  int64_t *sum_, start_;
+};
+
+// lists.cpp
+int make_list(const float* x, int n, int base, const uint8_t* keep, bool skip, float* values, uint16_t* entries,
+              int* nonzero);
+float near_zero(const Conv& c, const Buffer& in, int image, int level);
+void prune(const Conv& c, const Buffer& in, int image, float edge, int from, int to, float* out);
+void list_image(const Conv& c, const Buffer& in, int image, float edge, Lists& lists, size_t first, int from, int to,
+                Counts* counts);
+
+// gemm.cpp
+void start(const Conv& c, int panel, int pixels, float* sums);
+void dense(const Conv& c, const Buffer& in, int panel, const Pixel* pixels, int n, float* sums);
+void sparse(const Conv& c, const Lists& lists, int panel, const Pixel* pixels, int n, float* sums);
+void sparse_chunk(const Chunk& chunk, int taps, int width, const Lists& lists, const float* weights,
+                  const Pixel* pixels, int n, float* sums);
+void finish(const Conv& c, int panel, const Pixel* pixels, int n, const float* sums);
+
+// merge.cpp
+void place_patches(const Conv& c, int image, std::vector<Patch>& patches, size_t* positions);
+void plan_patch(const Conv& c, const Buffer& in, const float* image, int level, Patch& patch, Lists& lone,
+                Counts* counts, int64_t* hashing);
+void add_merged(const Conv& c, int panel, const Patch& patch, const Pixel* pixels, float* sums, int64_t* merging);
 
 }  // namespace HASTE_NAMESPACE

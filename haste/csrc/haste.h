@@ -10,9 +10,10 @@ extern "C" {
 #endif
 
 enum { HASTE_CONV = 0, HASTE_MAXPOOL = 1, HASTE_AVGPOOL = 2, HASTE_LINEAR = 3 };
-enum { HASTE_DENSE = -1, HASTE_EXACT = 0 };  // levels below 1; from 1 on the number of hyperplanes L
-enum { HASTE_MEAN = 0, HASTE_PROJECTION = 1 };
-enum { HASTE_MAX_PLANES = 32, HASTE_COUNTS = 7 };
+// Levels below 1; from 1 on the number of hyperplanes L; HASTE_ZEROS + L skips what is near zero at L, and merges nothing.
+enum { HASTE_DENSE = -1, HASTE_EXACT = 0, HASTE_ZEROS = 64 };
+enum { HASTE_MEAN = 0, HASTE_PROJECTION = 1, HASTE_NO_MERGE = 2 };
+enum { HASTE_MAX_PLANES = 32, HASTE_COUNTS = 7, HASTE_THRESHOLD_FLOPS = 3, HASTE_TIMES = 4 };
 
 typedef struct {
   int32_t height, width, channels, border;  // of one image, without border and padding
@@ -20,8 +21,9 @@ typedef struct {
 
 // Settings of the method for one convolution; the four window sizes are (full | last rows) x (full | last columns).
 typedef struct {
-  int32_t enabled, patch_outputs, skip_pixels, merge, centre, drop_zero;  // skip_pixels 0: nothing is skipped
+  int32_t enabled, patch_outputs, skip, merge, centre, drop_zero;  // skip 0: zeros are not skipped
   float tolerance;                                                       // negative: not verified
+  float threshold;                                                       // at L: |x| |W_c| <= threshold / L of the rms is zero
   const float* norms;                                                    // (C,) |W_c|_F of the filters as trained
   int32_t positions[4];                                                  // of each window size; 0: not given
   const float* planes[4];                                                // (32, h * w) each, or null
@@ -50,11 +52,16 @@ typedef struct {
   // images (n, C, H, W) -> out (n, O) of the last operation. levels (n_operations, n) int32.
   // counts (n_operations, n, HASTE_COUNTS) int64, zeroed here: (tap, output) pairs of one output channel that were
   // executed, that zeros alone would skip, filter entries merged, FLOPs of forming the bucket inputs, FLOPs of
-  // hashing, channels and buckets over the patches. Two calls at once on one program queue. Not 0: error tells why.
+  // hashing, channels and buckets over the patches. times (n_operations, HASTE_TIMES) int64 or null: nanoseconds of
+  // listing and planning, hashing, merging filters, multiplying. Two calls at once on one program queue. Not 0: error
+  // tells why.
   int32_t (*run)(haste_program* program, const float* images, int32_t n, const int32_t* levels, float* out,
-                 int64_t* counts);
+                 int64_t* counts, int64_t* times);
 
   const char* (*error)(void);  // of this thread's last failure
+
+  double (*peak_gflops)(void);    // measured: what one thread's registers can do, 2 FLOPs a multiply-add
+  double (*bandwidth_gbs)(void);  // measured: what one thread can read from memory
 } haste_implementation;
 
 // Those that this build holds and this processor runs, the fastest first; null beyond the last.

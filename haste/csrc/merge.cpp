@@ -59,14 +59,14 @@ float residual(const Window& w, const Patch& patch, const Member& m) {
 PHASE void verify(const Window& w, Patch& patch, const Plan& p, Counts* counts) {
   const Conv& c = w.c;
   double total = 0;
-  for (int k = 0; k < c.inputs; k++) total += (double)p.square[k] * c.norms[k] * c.norms[k];
+  for (int k = 0; k < c.inputs; k++) total += (double)p.square[k] * c.norms.get()[k] * c.norms.get()[k];
   const float bound = c.method.tolerance * (float)std::sqrt(total);
   for (int round = 0; round < 2; round++) {
     std::vector<uint8_t> touched(patch.buckets, 0), fails(patch.members.size(), 0);
     bool any = false;
     for (size_t i = 0; i < patch.members.size(); i++) {
       const Member& m = patch.members[i];
-      fails[i] = residual(w, patch, m) * c.norms[m.channel] > bound;
+      fails[i] = residual(w, patch, m) * c.norms.get()[m.channel] > bound;
       if (fails[i]) touched[m.bucket] = 1, any = true;
     }
     if (!any) return;
@@ -133,169 +133,162 @@ PHASE void plan_buckets(const Window& w, Patch& patch, Plan& p, Counts* counts) 
   counts->buckets += c.inputs - dropped - (int64_t)patch.members.size() + patch.buckets;
 }
 
-// Lists of the channels that stay alone, read in place, and of the merged ones; counts what they leave.
-PHASE void list_inputs(const Window& w, Patch& patch, Plan& p, Counts* counts) {
-  const Conv& c = w.c;
-  const bool skip = c.method.skip_pixels > 0;
-  const int block = std::min(skip ? c.method.skip_pixels : WIDE, WIDE);
-  const int blocks = (patch.columns + block - 1) / block, run = c.kernel * patch.depth;
-  p.keep.assign(c.depth / 8, 0);
-  for (int k = 0; k < c.inputs; k++)
-    if (p.leader[k] >= 0) p.keep[k / 8] |= 1 << (k % 8);
-  int64_t dropped = 0;
-  for (int k = 0; k < c.inputs; k++) dropped += p.leader[k] < 0;
-  for (const Member& m : patch.members) p.keep[m.channel / 8] &= ~(1 << (m.channel % 8));
-  p.real.assign(patch.depth / 8, 0);
-  for (int j = 0; j < patch.buckets; j++) p.real[j / 8] |= 1 << (j % 8);
-  patch.single.shape(w.height * blocks, c.run);
-  patch.merged.shape(w.height * blocks, run);
-  patch.live.assign((size_t)c.kernel * run, 0);
-  const int64_t whole = (int64_t)c.kernel * c.kernel * patch.rows * patch.columns;
-  int64_t seen = 0, merged_taps = 0;
-  for (int row = 0; row < w.height; row++) {
-    int readers = 0;
-    for (int y = 0; y < patch.rows; y++) readers += row >= y * c.step && row < y * c.step + c.kernel;
-    for (int b = 0; b < blocks; b++) {
-      const int list = row * blocks + b, pixels = std::min(block, patch.columns - b * block);
-      int all, none;
-      int& n = patch.single.counts[list];
-      n = make_list(w.x + row * w.row + (size_t)b * block * c.step * w.pixel, c.run, pixels, c.step * w.pixel,
-                    p.keep.data(), c.depth, skip, patch.single.list(list), &all);
-      int& m = patch.merged.counts[list];
-      m = 0;
-      if (run)
-        m = make_list(&patch.inputs[((size_t)row * w.width + b * block * c.step) * patch.depth], run, pixels,
-                      (size_t)c.step * patch.depth, p.real.data(), patch.depth, skip, patch.merged.list(list), &none);
-      counts->executed += (int64_t)(n + m) * readers * pixels;
-      seen += (int64_t)all * readers * pixels;
-      for (int y = 0; y < patch.rows; y++) {
-        const int ky = row - y * c.step;
-        if (ky < 0 || ky >= c.kernel) continue;
-        for (int i = 0; i < m; i++) patch.live[ky * run + patch.merged.list(list)[i]] = 1;
-      }
-    }
-  }
-  counts->zeros += skip ? whole * c.inputs - seen : whole * dropped;
-  std::vector<int> size(patch.buckets, 0);
-  for (const Member& m : patch.members) size[m.bucket]++;
-  for (int ky = 0; ky < c.kernel; ky++)
-    for (int kx = 0; kx < c.kernel; kx++)
-      for (int j = 0; j < patch.buckets; j++)
-        if (patch.live[ky * run + kx * patch.depth + j]) merged_taps += size[j] - 1;
-  counts->filters += merged_taps;
-}
-
-// One merged row of every tap: the sum of the members' rows, each times its factor; all taps, since a test of each
-// would cost more than the rows that it spares.
-template <int MEMBERS>
-void merge_rows(const Conv& c, const Patch& patch, const Member* members, int count, const float* w, float* rows) {
-  const int n = MEMBERS ? MEMBERS : count;
+// The taps that read a window's position for any output of the patch: bit ky * K + kx.
+uint64_t readers(const Conv& c, const Patch& patch, int row, int column) {
+  const int step = c.kernel > 1 ? c.step : 1;
+  uint64_t taps = 0;
   for (int ky = 0; ky < c.kernel; ky++)
     for (int kx = 0; kx < c.kernel; kx++) {
-      const float* tap = w + ((size_t)ky * c.run + (size_t)kx * c.depth) * PANEL;
-      v8 low = {}, high = {};
-      for (int m = 0; m < n; m++) {
-        const float* f = tap + (size_t)members[m].channel * PANEL;
-        low += load(f) * members[m].factor;
-        high += load(f + 8) * members[m].factor;
-      }
-      float* row = rows + (((size_t)ky * c.kernel + kx) * patch.depth + members->bucket) * PANEL;
-      store(row, low);
-      store(row + 8, high);
+      const int y = row - ky, x = column - kx;
+      const bool read = y >= 0 && x >= 0 && y % step == 0 && x % step == 0 && y / step < patch.rows && x / step < patch.columns;
+      taps |= (uint64_t)read << (ky * c.kernel + kx);
     }
+  return taps;
 }
 
-// The merged filters of one panel: [kernel row][kernel column, bucket][PANEL].
-PHASE void merge_filters(const Conv& c, const Patch& patch, int panel, std::vector<float>& rows) {
-  const size_t size = (size_t)c.kernel * c.kernel * patch.depth * PANEL;
-  if (rows.size() < size) rows.resize(size);
-  const float* w = c.panel(panel);
-  const Member *member = patch.members.data(), *last = member + patch.members.size();
-  while (member < last) {
-    const Member* end = member + 1;
-    while (end < last && end->bucket == member->bucket) end++;
-    const int count = (int)(end - member);
-    switch (count) {
-      case 2: merge_rows<2>(c, patch, member, count, w, rows.data()); break;
-      case 3: merge_rows<3>(c, patch, member, count, w, rows.data()); break;
-      case 4: merge_rows<4>(c, patch, member, count, w, rows.data()); break;
-      default: merge_rows<0>(c, patch, member, count, w, rows.data());
-    }
-    member = end;
+// The lists of one row and group of a window: of its channels where `keep` names them, else of its buckets, whose live
+// taps are noted. Counts what they execute and returns what zeros alone would leave.
+int64_t list_row(const Window& w, const Patch& patch, int row, int group, int channels, const uint8_t* keep,
+                 uint64_t* taps, Lists& lists, size_t position, Counts* counts) {
+  const Conv& c = w.c;
+  const int first = group * c.group, n = std::min(c.group, channels - first);
+  const size_t place = lists.at(group, position);
+  uint32_t *starts = &lists.starts[place], at = (uint32_t)(place * c.group);
+  int64_t seen = 0;
+  for (int column = 0; column < w.width; column++) {
+    const int q = row * w.width + column;
+    const uint64_t reads = readers(c, patch, row, column);
+    const float* x = taps ? &patch.inputs[(size_t)q * patch.depth] : w.at(q);
+    int nonzero = 0;
+    starts[column] = at;
+    const int count = make_list(x + first, n, column * n, keep ? keep + first / 8 : nullptr, c.method.skip,
+                                &lists.values[at], &lists.entries[at], &nonzero);
+    for (int i = 0; taps && i < count; i++) taps[first + lists.entries[at + i] - column * n] |= reads;
+    at += (uint32_t)count;
+    counts->executed += (int64_t)count * __builtin_popcountll(reads);
+    seen += (int64_t)nonzero * __builtin_popcountll(reads);
   }
+  starts[w.width] = at;
+  return seen;
+}
+
+// Lists of the channels that stay alone, and of the merged ones; counts what they leave.
+PHASE void list_inputs(const Window& w, Patch& patch, Plan& p, Lists& lone, Counts* counts) {
+  const Conv& c = w.c;
+  const bool skip = c.method.skip;
+  int64_t dropped = 0;
+  p.keep.assign(c.depth / 8, 0);
+  for (int k = 0; k < c.inputs; k++) {
+    if (p.leader[k] >= 0) p.keep[k / 8] |= 1 << (k % 8);
+    else dropped++;
+  }
+  for (const Member& m : patch.members) p.keep[m.channel / 8] &= ~(1 << (m.channel % 8));
+  patch.merged.first = patch.position;
+  patch.merged.shape((patch.buckets + c.group - 1) / c.group, c.group, (size_t)w.height * (w.width + 1));
+  p.taps.assign(patch.buckets, skip ? 0 : ~0ull);
+  int64_t seen = 0;
+  for (int row = 0; row < w.height; row++) {
+    const size_t position = patch.position + (size_t)row * (w.width + 1);
+    for (int g = 0; g < lone.groups; g++)
+      seen += list_row(w, patch, row, g, c.inputs, p.keep.data(), nullptr, lone, position, counts);
+    for (int g = 0; g < patch.merged.groups; g++)
+      list_row(w, patch, row, g, patch.buckets, nullptr, p.taps.data(), patch.merged, position, counts);
+  }
+  const int64_t whole = (int64_t)c.kernel * c.kernel * patch.rows * patch.columns;
+  counts->zeros += skip ? whole * c.inputs - seen : whole * dropped;
+  const uint64_t every = (1ull << (c.kernel * c.kernel)) - 1;
+  for (size_t i = 0; i < patch.members.size(); i++)
+    if (i && patch.members[i].bucket == patch.members[i - 1].bucket)
+      counts->filters += __builtin_popcountll(p.taps[patch.members[i].bucket] & every);
+}
+
+// The filter row of one bucket and tap: the sum of its members' rows, each times its factor.
+template <int VECTORS>
+const Member* merge_row(const Conv& c, const float* panel, int tap, const Member* member, const Member* last, float* row) {
+  v8 s[VECTORS] = {};
+  const int bucket = member->bucket;
+  for (; member < last && member->bucket == bucket; member++) {
+    const float* w = panel + c.row(tap, member->channel) * VECTORS * 8;
+    for (int v = 0; v < VECTORS; v++) s[v] += load(w + 8 * v) * member->factor;
+  }
+  for (int v = 0; v < VECTORS; v++) store(row + 8 * v, s[v]);
+  return member;
+}
+
+// The rows of the buckets from `member` on, up to a group of them; returns the first member that is left.
+PHASE const Member* merge_rows(const Conv& c, int panel, int tap, const Member* member, const Member* last, float* rows) {
+  const int width = c.width_of(panel);
+  const float* w = c.panel(panel);
+  for (int n = 0; n < c.group && member < last; n++, rows += width) switch (width) {
+      case 16: member = merge_row<2>(c, w, tap, member, last, rows); break;
+      case 32: member = merge_row<4>(c, w, tap, member, last, rows); break;
+      case 48: member = merge_row<6>(c, w, tap, member, last, rows); break;
+      default: member = merge_row<8>(c, w, tap, member, last, rows);
+    }
+  return member;
 }
 
 }  // namespace
 
-int patch_count(const Conv& c) {
-  const int side = c.method.patch_outputs;
-  return ((c.height + side - 1) / side) * ((c.width + side - 1) / side);
+void place_patches(const Conv& c, int image, std::vector<Patch>& patches, size_t* positions) {
+  const int side = c.method.patch_outputs, step = c.kernel > 1 ? c.step : 1;
+  for (int row = 0; row < c.height; row += side)
+    for (int column = 0; column < c.width; column += side) {
+      Patch p;
+      p.image = image, p.row = row, p.column = column;
+      p.rows = std::min(side, c.height - row), p.columns = std::min(side, c.width - column);
+      p.height = (p.rows - 1) * step + c.kernel, p.width = (p.columns - 1) * step + c.kernel;
+      p.position = *positions;
+      *positions += (size_t)p.height * (p.width + 1);
+      patches.push_back(std::move(p));
+    }
 }
 
-void plan_patches(const Conv& c, const Buffer& in, int image, int level, std::vector<Patch>& patches, int from, int to,
-                  Counts* counts) {
-  const int side = c.method.patch_outputs, shift = in.border - c.padding;
-  const int across = (c.width + side - 1) / side;
+void plan_patch(const Conv& c, const Buffer& in, const float* image, int level, Patch& patch, Lists& lone,
+                Counts* counts, int64_t* hashing) {
+  const int side = c.method.patch_outputs, shift = in.border - c.padding, hop = c.kernel > 1 ? 1 : c.step;
+  const int kind = 2 * (patch.rows < side && c.height > side) + (patch.columns < side && c.width > side);
   Plan& plan = plan_of_thread();
-  for (int i = from; i < to; i++) {
-    Patch& patch = patches[i];
-    patch.row = i / across * side;
-    patch.column = i % across * side;
-    patch.rows = std::min(side, c.height - patch.row);
-    patch.columns = std::min(side, c.width - patch.column);
-    const int kind = 2 * (patch.rows < side && c.height > side) + (patch.columns < side && c.width > side);
-    const int scale = c.step * c.pitch;
-    const float* x = in.at(image, patch.row * scale + shift, patch.column * scale + shift);
-    Window w{c, x, (size_t)in.columns * in.stride * c.pitch, (size_t)in.stride * c.pitch, (patch.rows - 1) * c.step + c.kernel,
-             (patch.columns - 1) * c.step + c.kernel, kind, nullptr};
-    plan.offsets.resize(w.positions());
-    for (int q = 0; q < w.positions(); q++) plan.offsets[q] = q / w.width * w.row + q % w.width * w.pixel;
-    w.offsets = plan.offsets.data();
+  Window w{c,
+           image + (size_t)in.at(patch.row * c.step + shift, patch.column * c.step + shift) * in.stride,
+           (size_t)in.columns * in.stride * hop,
+           (size_t)in.stride * hop,
+           patch.height,
+           patch.width,
+           kind,
+           nullptr};
+  plan.offsets.resize(w.positions());
+  for (int q = 0; q < w.positions(); q++) plan.offsets[q] = q / w.width * w.row + q % w.width * w.pixel;
+  w.offsets = plan.offsets.data();
+  {
+    Stopwatch watch(hashing);
     hash_channels(w, level, plan);
     find_leaders(w, plan);
-    plan_buckets(w, patch, plan, counts);
-    std::stable_sort(patch.members.begin(), patch.members.end(),
-                     [](const Member& a, const Member& b) { return a.bucket < b.bucket; });
-    list_inputs(w, patch, plan, counts);
-    counts->hash_flops += c.hash_flops[kind][level] * c.inputs;
   }
+  plan_buckets(w, patch, plan, counts);
+  std::stable_sort(patch.members.begin(), patch.members.end(),
+                   [](const Member& a, const Member& b) { return a.bucket < b.bucket; });
+  list_inputs(w, patch, plan, lone, counts);
+  counts->hash_flops += c.hash_flops[kind][level] * c.inputs;
 }
 
-void conv_merged(const Conv& c, const Buffer& in, const Buffer& out, const Buffer* residual, int image, int panel,
-                 std::vector<Patch>& patches, std::vector<float>& rows) {
-  const int block = std::min(c.method.skip_pixels > 0 ? c.method.skip_pixels : WIDE, WIDE);
-  const int shift = in.border - c.padding;
-  const float* w = c.panel(panel);
-  for (Patch& patch : patches) {
-    const size_t run = (size_t)c.kernel * patch.depth;
-    const int blocks = (patch.columns + block - 1) / block;
-    const int width = (patch.columns - 1) * c.step + c.kernel;
-    if (run) merge_filters(c, patch, panel, rows);
-    for (int y = 0; y < patch.rows; y++)
-      for (int b = 0; b < blocks; b++) {
-        const int pixels = std::min(block, patch.columns - b * block), column = b * block * c.step;
-        Segment segments[14];
-        float sums[WIDE * PANEL];
-        int n = 0;
-        for (int ky = 0; ky < c.kernel; ky++) {
-          const int row = y * c.step + ky, list = row * blocks + b;
-          segments[n++] = {patch.single.list(list), patch.single.counts[list],
-                           in.at(image, (patch.row * c.step + row) * c.pitch + shift,
-                                 (patch.column * c.step + column) * c.pitch + shift),
-                           (size_t)c.step * c.pitch * in.stride, w + (size_t)ky * c.run * PANEL};
-          if (patch.merged.counts[list])
-            segments[n++] = {patch.merged.list(list), patch.merged.counts[list],
-                             &patch.inputs[((size_t)row * width + column) * patch.depth],
-                             (size_t)c.step * patch.depth, &rows[ky * run * PANEL]};
-        }
-        run_segments(pixels, segments, n, sums);
-        for (int i = 0; i < pixels; i++) {
-          const int oy = patch.row + y, oz = patch.column + b * block + i;
-          const float* r = residual ? residual->at(image, oy + residual->border, oz + residual->border) : nullptr;
-          finish(c, sums + i * PANEL, panel, out.at(image, oy + out.border, oz + out.border) + panel * PANEL,
-                 r ? r + panel * PANEL : nullptr);
-        }
+void add_merged(const Conv& c, int panel, const Patch& patch, const Pixel* pixels, float* sums, int64_t* merging) {
+  static thread_local Floats rows(CHUNK);
+  const Member *member = patch.members.data(), *last = member + patch.members.size();
+  const int width = c.width_of(panel);
+  for (int group = 0; member < last; group++) {
+    const Member* next = member;
+    const int buckets = std::min(c.group, patch.buckets - group * c.group);
+    for (int ky = 0; ky < c.kernel; ky++) {
+      {
+        Stopwatch watch(merging);
+        for (int kx = 0; kx < c.kernel; kx++)
+          next = merge_rows(c, panel, ky * c.kernel + kx, member, last, rows.get() + (size_t)kx * buckets * width);
       }
+      sparse_chunk({ky, group * c.group, buckets, 0}, c.kernel, width, patch.merged, rows.get(), pixels,
+                   patch.rows * patch.columns, sums);
+    }
+    member = next;
   }
 }
 

@@ -2,8 +2,6 @@
 #pragma once
 #include "engine.h"
 
-#define PHASE __attribute__((noinline))  // so that a profiler tells the phases apart
-
 namespace HASTE_NAMESPACE {
 
 // One patch's window seen in place, and what planning it needs; channels beyond `inputs` are padding.
@@ -21,7 +19,8 @@ struct Plan {
   std::vector<uint32_t> code, keys;
   std::vector<int> slots, stamps, leader, size, column;
   std::vector<size_t> offsets;
-  std::vector<uint8_t> keep, real;
+  std::vector<uint8_t> keep;
+  std::vector<uint64_t> taps;  // of each bucket: those that read anything
   std::vector<float> mean, length, square, dots;
   int stamp = 0;
 };

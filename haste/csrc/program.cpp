@@ -6,16 +6,24 @@
 #include <stdexcept>
 #include <string>
 
-#include "engine.h"
-#include "pool.h"
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include "conv.h"
+#include "measure.h"
 
 namespace HASTE_NAMESPACE {
 
 Floats::Floats(size_t n) {
   if (!n) return;
-  const size_t bytes = (n * sizeof(float) + 127) / 64 * 64;  // and one vector to read past the end
-  data.reset((float*)aligned_alloc(64, bytes));
+  const size_t page = 2 << 20, size = n * sizeof(float) + 64;  // and one vector to read past the end
+  const size_t unit = size > page ? page : 64, bytes = (size + unit - 1) / unit * unit;
+  data.reset((float*)aligned_alloc(unit, bytes));
   if (!data) throw std::bad_alloc();
+#ifdef __linux__
+  if (unit == page) madvise(data.get(), bytes, MADV_HUGEPAGE);  // fewer misses of the address cache
+#endif
   memset(data.get(), 0, bytes);
 }
 
@@ -31,37 +39,45 @@ struct Operation {
   haste_operation spec;
   Conv conv;
   std::vector<float> weight, bias;  // of a linear layer
-  std::vector<Lists> lists;                  // by image
-  std::vector<std::vector<Patch>> patches;   // by image
 };
 
-void pack(Conv& c, const float* weight, const float* bias, int channels) {
+// Cut the rows of weights into chunks of one kernel row and one group of channels.
+void cut_rows(Conv& c) {
+  c.group = std::min(64, CHUNK / PANEL / c.kernel / 8 * 8);
+  for (int channel = 0; channel < c.inputs; channel += c.group)
+    for (int ky = 0; ky < c.kernel; ky++)
+      c.chunks.push_back({ky, channel, std::min(c.group, c.inputs - channel), c.row(ky * c.kernel, channel)});
+}
+
+void pack(Conv& c, const float* weight, const float* bias) {
   const int taps = c.kernel * c.kernel;
-  c.weights = Floats((size_t)c.panels() * c.kernel * c.run * PANEL);
-  c.bias = Floats((size_t)c.panels() * PANEL);
-  for (int o = 0; o < c.outputs; o++)
-    for (int i = 0; i < channels; i++)
-      for (int t = 0; t < taps; t++) {
-        const float w = weight[((size_t)o * channels + i) * taps + t];
-        const size_t k = (size_t)(t / c.kernel) * c.run + t % c.kernel * c.depth + i;
-        c.weights.get()[((size_t)o / PANEL * c.kernel * c.run + k) * PANEL + o % PANEL] = w;
-      }
+  c.weights = Floats(c.rows() * round_up(c.outputs, SLICE));
+  c.bias = Floats(round_up(c.outputs, SLICE));
+  for (int o = 0; o < c.outputs; o++) {
+    float* to = c.weights.get() + c.rows() * PANEL * (o / PANEL) + o % PANEL;
+    for (int i = 0; i < c.inputs; i++)
+      for (int t = 0; t < taps; t++)
+        to[c.row(t, i) * c.width_of(o / PANEL)] = weight[((size_t)o * c.inputs + i) * taps + t];
+  }
   for (int o = 0; bias && o < c.outputs; o++) c.bias.get()[o] = bias[o];
 }
 
 void copy_planes(Conv& c) {
   const int side = c.method.patch_outputs;
-  c.norms.assign(c.method.norms, c.method.norms + c.inputs);
-  require(side > 0 && c.method.skip_pixels <= WIDE, "patch_outputs and skip_pixels must be 1.. and 0..4");
-  require(c.depth % PANEL == 0, "merging needs more than 4 input channels");
-  require(c.run + 8 <= 65535, "too many input channels for 16-bit lists");
+  c.norms = Floats(c.depth);
+  std::copy(c.method.norms, c.method.norms + c.inputs, c.norms.get());
+  require(side > 0, "patch_outputs must be at least 1");
+  require((c.width * c.step + 2 * c.kernel) * c.group < 65536, "a map is too wide for 16-bit lists");
+  require(c.depth % SLICE == 0, "skipping and merging need more than 4 input channels");
+  if (c.method.merge == HASTE_NO_MERGE) return;
   for (int kind = 0; kind < 4; kind++) {
     const bool lower = kind / 2, right = kind % 2;  // the last rows, the last columns
     if ((lower && (c.height <= side || c.height % side == 0)) || (right && (c.width <= side || c.width % side == 0)))
       continue;
     const int high = lower ? c.height % side : std::min(c.height, side);
     const int wide = right ? c.width % side : std::min(c.width, side);
-    const int n = ((high - 1) * c.step + c.kernel) * ((wide - 1) * c.step + c.kernel);
+    const int step = c.kernel > 1 ? c.step : 1;
+    const int n = ((high - 1) * step + c.kernel) * ((wide - 1) * step + c.kernel);
     require(c.method.positions[kind] == n, "the planes do not fit the windows of a layer");
     c.planes[kind].resize((size_t)n * HASTE_MAX_PLANES);
     c.plane_max[kind].assign(HASTE_MAX_PLANES, 0);
@@ -79,6 +95,7 @@ struct Program {
   std::vector<haste_buffer> shapes;
   std::vector<Buffer> buffers;
   std::vector<Operation> operations;
+  Workspace space;  // one for all: what one convolution has left in the cache the next one overwrites there
   Pool pool;
   std::mutex mutex;
   int room = 0;  // images that the buffers hold
@@ -99,76 +116,22 @@ struct Program {
     if (spec.kind != HASTE_CONV) return;
     require(spec.padding <= in.border && spec.kernel <= 7, "a convolution needs its padding as border, and K of 7 at most");
     Conv& c = op.conv;
-    c.pitch = spec.kernel == 1 ? spec.stride : 1;
-    c.kernel = spec.kernel, c.step = spec.stride / c.pitch, c.padding = spec.padding, c.relu = spec.relu;
+    c.kernel = spec.kernel, c.step = spec.stride, c.padding = spec.padding, c.relu = spec.relu;
     c.inputs = in.channels, c.outputs = out.channels, c.height = out.height, c.width = out.width;
     c.depth = buffers[spec.in].stride;
-    c.run = c.kernel * c.depth;
     c.method = spec.method;
     require((out.height - 1) * spec.stride + spec.kernel <= in.height + 2 * spec.padding &&
                 (out.width - 1) * spec.stride + spec.kernel <= in.width + 2 * spec.padding,
             "a convolution reads beyond its input");
-    pack(c, spec.weight, spec.bias, in.channels);
+    cut_rows(c);
+    pack(c, spec.weight, spec.bias);
     if (c.method.enabled) copy_planes(c);
   }
 
   void reserve(int n) {
     if (n <= room) return;
     for (size_t i = 0; i < buffers.size(); i++) buffers[i].floats = Floats(n * buffers[i].image + 64);
-    for (Operation& op : operations) op.lists.resize(n), op.patches.resize(n);
     room = n;
-  }
-
-  void convolve(Operation& op, int n, const int32_t* levels, int64_t* counts) {
-    const Conv& c = op.conv;
-    const Buffer &in = buffers[op.spec.in], &out = buffers[op.spec.out];
-    const Buffer* residual = op.spec.residual < 0 ? nullptr : &buffers[op.spec.residual];
-    const int threads = pool.threads();
-    auto level = [&](int i) {
-      const bool skips = c.method.enabled && (levels[i] != HASTE_EXACT || c.method.skip_pixels > 0);
-      return skips ? levels[i] : HASTE_DENSE;
-    };
-    bool plans = false;
-    for (int i = 0; i < n; i++) {
-      if (level(i) == HASTE_EXACT) {
-        const int block = std::min(c.method.skip_pixels, WIDE);
-        op.lists[i].shape(exact_rows(c) * ((c.width + block - 1) / block), c.run);
-      } else if (level(i) > 0) {
-        op.patches[i].resize(patch_count(c));
-      }
-      plans |= level(i) != HASTE_DENSE;
-    }
-    std::vector<Counts> own((size_t)threads * n, Counts{});
-    if (plans)
-      pool.run([&](int t) {
-        for (int i = 0; i < n; i++) {
-          Counts* count = &own[(size_t)t * n + i];
-          const int items = level(i) == HASTE_EXACT ? exact_rows(c) : level(i) > 0 ? patch_count(c) : 0;
-          const int from = items * t / threads, to = items * (t + 1) / threads;
-          if (level(i) == HASTE_EXACT) exact_lists(c, in, i, op.lists[i], from, to, count);
-          if (level(i) > 0) plan_patches(c, in, i, level(i), op.patches[i], from, to, count);
-        }
-      });
-    pool.run([&](int t) {
-      static thread_local std::vector<float> rows;
-      for (int p = c.panels() * t / threads; p < c.panels() * (t + 1) / threads; p++)
-        for (int i = 0; i < n; i++) {
-          if (level(i) == HASTE_DENSE) conv_dense(c, in, out, residual, i, p);
-          else if (level(i) == HASTE_EXACT) conv_exact(c, in, out, residual, i, p, op.lists[i]);
-          else conv_merged(c, in, out, residual, i, p, op.patches[i], rows);
-        }
-    });
-    const int64_t whole = (int64_t)c.kernel * c.kernel * c.inputs * c.height * c.width;
-    for (int i = 0; i < n; i++) {
-      Counts sum{};
-      for (int t = 0; t < threads; t++) {
-        const int64_t* from = (const int64_t*)&own[(size_t)t * n + i];
-        for (int k = 0; k < HASTE_COUNTS; k++) ((int64_t*)&sum)[k] += from[k];
-      }
-      if (level(i) == HASTE_DENSE) sum.executed = whole;
-      if (level(i) == HASTE_EXACT) sum.zeros = whole - sum.executed;
-      memcpy(counts + (size_t)i * HASTE_COUNTS, &sum, sizeof sum);
-    }
   }
 
   void pool_pixels(const Operation& op, int n) {
@@ -221,13 +184,18 @@ struct Program {
         }
   }
 
-  void run(const float* images, int n, const int32_t* levels, float* out, int64_t* counts) {
+  void run(const float* images, int n, const int32_t* levels, float* out, int64_t* counts, int64_t* times) {
     reserve(n);
     read_images(images, n);
     memset(counts, 0, operations.size() * n * HASTE_COUNTS * sizeof *counts);
+    if (times) memset(times, 0, operations.size() * HASTE_TIMES * sizeof *times);
     for (size_t k = 0; k < operations.size(); k++) {
       Operation& op = operations[k];
-      if (op.spec.kind == HASTE_CONV) convolve(op, n, levels + k * n, counts + k * n * HASTE_COUNTS);
+      Stopwatch watch(times && op.spec.kind != HASTE_CONV ? &times[k * HASTE_TIMES + HASTE_TIMES - 1] : nullptr);
+      if (op.spec.kind == HASTE_CONV)
+        convolve(op.conv, space, pool, buffers[op.spec.in], buffers[op.spec.out],
+                 op.spec.residual < 0 ? nullptr : &buffers[op.spec.residual], n, levels + k * n,
+                 counts + k * n * HASTE_COUNTS, times ? times + k * HASTE_TIMES : nullptr);
       else if (op.spec.kind == HASTE_LINEAR) linear(op, n, out);
       else pool_pixels(op, n);
     }
@@ -242,7 +210,7 @@ Program* open(const haste_buffer* buffers, int32_t n_buffers, const haste_operat
   for (const haste_buffer& b : program->shapes) {
     Buffer buffer{b.height, b.width, b.channels, b.border, 0, 0, 0, 0, Floats()};
     const bool image = &b == &program->shapes[operations[0].in];
-    buffer.stride = image && b.channels <= 4 ? b.channels : round_up(b.channels, PANEL);
+    buffer.stride = image && b.channels <= 4 ? b.channels : round_up(b.channels, SLICE);
     buffer.rows = b.height + 2 * b.border;
     buffer.columns = b.width + 2 * b.border;
     buffer.image = (size_t)buffer.rows * buffer.columns * buffer.stride;
@@ -265,11 +233,12 @@ haste_program* create(const haste_buffer* buffers, int32_t n_buffers, const hast
 
 void destroy(haste_program* program) { delete (Program*)program; }
 
-int32_t run(haste_program* handle, const float* images, int32_t n, const int32_t* levels, float* out, int64_t* counts) {
+int32_t run(haste_program* handle, const float* images, int32_t n, const int32_t* levels, float* out, int64_t* counts,
+            int64_t* times) {
   Program* program = (Program*)handle;
   try {
     std::lock_guard<std::mutex> lock(program->mutex);
-    program->run(images, n, levels, out, counts);
+    program->run(images, n, levels, out, counts, times);
     return 0;
   } catch (const std::exception& error) {
     last_error = error.what();
@@ -284,6 +253,6 @@ const char* error() { return last_error.c_str(); }
 #define HASTE_TEXT(x) #x
 #define HASTE_NAME(x) HASTE_TEXT(x)
 extern const haste_implementation implementation;
-const haste_implementation implementation = {HASTE_NAME(HASTE_NAMESPACE), create, destroy, run, error};
+const haste_implementation implementation = {HASTE_NAME(HASTE_NAMESPACE), create, destroy, run, error, peak_gflops, bandwidth_gbs};
 
 }  // namespace HASTE_NAMESPACE

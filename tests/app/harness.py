@@ -14,6 +14,7 @@ from PIL import Image
 
 from app.contract import (
     BatchResult,
+    Calibration,
     Engine,
     ImageFlops,
     ImageResult,
@@ -63,12 +64,16 @@ class FakeEngine:
         self.configured: list[tuple[str, str, float | None]] = []
         self.seen: list[Image.Image] = []
         self.loaded: set[str] = set()
+        self.calibrations: dict[str, Calibration] = {}
 
     def load(self, model: str) -> None:
         self.gate.wait(10)
         if self.unloadable is not None:
             raise self.unloadable
         self.loaded.add(model)
+
+    def calibration(self, model: str) -> Calibration | None:
+        return self.calibrations.get(model)
 
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
         if model not in self.loaded:

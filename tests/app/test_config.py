@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.calibrator import Calibrator
 from app.engine import TorchEngine
 from app.routes.examples import CONFIG_EXAMPLES
 from tests.app.harness import Client, FakeEngine, encoded, serving
@@ -231,10 +232,10 @@ def test_every_documented_example_is_accepted(client: Client) -> None:
 
 
 def test_the_real_engine_starts_with_the_level_and_preset_of_the_settings() -> None:
-    paper = TorchEngine((), "paper", None, 1).method
+    paper = TorchEngine((), "paper", None, 1, Calibrator()).method
     assert (paper.level, paper.merge, paper.tolerance) == (14, "mean", None)
-    assert TorchEngine((), "default", "exact", 1).method.level == "exact"
+    assert TorchEngine((), "default", "exact", 1, Calibrator()).method.level == "exact"
     with pytest.raises(ValueError, match="99"):
-        TorchEngine((), "default", 99, 1)
+        TorchEngine((), "default", 99, 1, Calibrator())
     with pytest.raises(ValueError, match="'nope'"):
-        TorchEngine(("nope",), "default", None, 1)
+        TorchEngine(("nope",), "default", None, 1, Calibrator())

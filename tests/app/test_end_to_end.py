@@ -14,6 +14,7 @@ import httpx
 import pytest
 import torch
 
+from app.calibrator import Calibrator
 from app.contract import Item
 from app.engine import TorchEngine
 
@@ -32,7 +33,7 @@ def counters(server: httpx.Client) -> dict[str, int]:
 def server() -> Iterator[httpx.Client]:
     """`haste serve` in a process of its own, ready; it must end with 0 at SIGTERM."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
-    environment |= {"HASTE_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment |= {"HASTE_THREADS": "1", "OMP_NUM_THREADS": "1", "HASTE_CALIBRATION_MS": "0"}
     command = [sys.executable, "-m", "app", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
@@ -118,7 +119,7 @@ def compression(server: httpx.Client) -> dict[str, float]:
 def test_layers_show_the_compression_of_the_last_batch_that_merged(server: httpx.Client) -> None:
     server.post("/classify?L=8", content=CAT)
     ratios = compression(server)
-    assert len(ratios) > 15
+    assert len(ratios) > 5  # the deep layers
     assert all(0 <= ratio < 1 for ratio in ratios.values())
     assert any(ratio > 0 for ratio in ratios.values())
     for level in ("exact", "dense"):
@@ -127,7 +128,7 @@ def test_layers_show_the_compression_of_the_last_batch_that_merged(server: httpx
 
 
 def test_a_network_is_configured_once_it_is_loaded() -> None:
-    engine = TorchEngine((), "default", None, threads=1)
+    engine = TorchEngine((), "default", None, threads=1, calibrator=Calibrator())
     (model,) = (info.name for info in engine.models)
     engine.configure(model, "mean", None)  # not loaded yet: nothing to do, and no error
     engine.load(model)

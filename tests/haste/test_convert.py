@@ -145,12 +145,12 @@ def test_results_do_not_depend_on_batch_mates() -> None:
 def test_a_layers_own_values_are_used() -> None:
     layers = {"2": LayerConfig(offset=-30), "4": LayerConfig(mode="exact", patch_outputs=2)}
     model = network()
-    convert_(model, HasteConfig(tolerance=None, layers=layers))
+    convert_(model, HasteConfig(tolerance=None, threshold=0, merge_channels=1, layers=layers))
     with num_hyperplanes(12), recording() as record:
         model(images())
     assert record.layers["2"].compression_ratio.min() > 0.5  # L = 1
     assert record.layers["4"].merged.sum() == 0
-    reconfigure_(model, HasteConfig(tolerance=None))
+    reconfigure_(model, HasteConfig(tolerance=None, threshold=0, merge_channels=1))
     with num_hyperplanes(12), recording() as record:
         model(images())
     assert record.layers["2"].compression_ratio.max() < 0.5

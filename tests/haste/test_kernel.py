@@ -39,8 +39,8 @@ def test_threads_come_from_the_quota(tmp_path: Path, text: str, threads: int | N
 def test_planes_that_do_not_fit_the_windows_are_refused(kind: int, positions: int) -> None:
     planes = (kind, torch.zeros(32, positions), torch.zeros(33, dtype=torch.int64))
     method = kernel.method(
-        patch_outputs=3, skip_pixels=3, projection=True, centre=False, drop_zero=True, tolerance=None,
-        norms=torch.ones(16), planes=[planes],
+        patch_outputs=3, skip=True, merge=1, centre=False, drop_zero=True, tolerance=None,
+        threshold=0.0, norms=torch.ones(16), planes=[planes],
     )  # fmt: skip
     layers = [
         kernel.operation(kind=0, input=0, output=1, kernel=3, weight=torch.zeros(8, 16, 3, 3), method=method),

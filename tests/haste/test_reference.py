@@ -16,8 +16,12 @@ from haste.counts import LayerCounts
 from haste.reference import haste_conv2d
 from tests.tolerances import SAME_LAYER_ANOTHER_PATH, SAME_SUMS_IN_ANOTHER_ORDER
 
-PRESETS = {"paper": HasteConfig.preset("paper"), "default": HasteConfig.preset("default")}
-UNVERIFIED = replace(PRESETS["default"], tolerance=None)
+PRESETS = {
+    "paper": HasteConfig.preset("paper"),
+    "default": HasteConfig.preset("default"),
+    "merging": HasteConfig.preset("default", merge_channels=1),
+}
+UNVERIFIED = replace(PRESETS["merging"], tolerance=None, threshold=0)
 shapes = st.tuples(
     st.integers(1, 3),  # images
     st.integers(1, 20),  # input channels
@@ -114,7 +118,7 @@ def test_zero_channels_change_nothing(shape: Shape) -> None:
 @given(shape=shapes)
 def test_bucket_counts_never_fall_with_L(preset: str, shape: Shape) -> None:
     x, weight, stride, padding, outputs = draw(shape)
-    config = replace(PRESETS[preset], patch_outputs=outputs, tolerance=None)
+    config = replace(PRESETS[preset], patch_outputs=outputs, tolerance=None, threshold=0)
     _, counts = run(x[:1].expand(32, -1, -1, -1), weight, stride, padding, list(range(1, 33)), config)
     buckets = counts.buckets.tolist()
     assert all(fewer <= more for fewer, more in pairwise(buckets))
@@ -146,6 +150,48 @@ def test_exact_and_merging_skip_alike_where_patches_are_whole_blocks(shape: Shap
     _, exact = run(x, weight, stride, padding, ["exact"] * len(x), config)
     _, merged = run(x, weight, stride, padding, [8] * len(x), config)
     assert torch.equal(exact.skipped, merged.skipped)
+
+
+@given(shapes, st.integers(1, 32))
+def test_near_zero_is_what_the_text_says_entry_by_entry(shape: Shape, level: int) -> None:
+    x, weight, stride, padding, _ = draw(shape)
+    config = replace(UNVERIFIED, merge="none", threshold=8)
+    y, counts = run(x, weight, stride, padding, [level] * len(x), config)
+    kept = x.clone()
+    read, entries = x, x[0].numel()
+    if weight.shape[-1] == 1:  # of a 1x1 convolution: what it reads, padding included
+        read = F.pad(x, (padding[0],) * 4)[..., ::stride, ::stride]
+        entries = read[0].numel()
+    norms = weight.double().square().sum((0, 2, 3)).sqrt()
+    for image in range(len(x)):
+        weighted = read[image].double() * norms[:, None, None]
+        edge = 8 / level * float((weighted.square().sum() / entries).sqrt())
+        for channel in range(x.shape[1]):
+            kept[image, channel][x[image, channel].double().abs() * norms[channel] <= edge] = 0
+    assert_close(y, F.conv2d(kept, weight, None, stride, padding), SAME_LAYER_ANOTHER_PATH)
+    _, exact = run(kept, weight, stride, padding, ["exact"] * len(x), config)
+    assert torch.equal(counts.skipped, exact.skipped)
+    assert counts.overhead.tolist() == [3 * entries] * len(x)
+
+
+@given(shapes)
+def test_what_counts_as_zero_never_grows_with_L_and_knows_no_scale(shape: Shape) -> None:
+    x, weight, stride, padding, _ = draw(shape)
+    config = replace(PRESETS["default"], merge="none")
+    _, counts = run(x[:1].expand(32, -1, -1, -1), weight, stride, padding, list(range(1, 33)), config)
+    assert all(fewer <= more for fewer, more in pairwise(counts.convolution.tolist()))
+    _, scaled = run(x[:1].expand(32, -1, -1, -1) * 64, weight, stride, padding, list(range(1, 33)), config)
+    assert torch.equal(scaled.convolution, counts.convolution)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nothing_is_near_zero_beside_what_is_not_finite(value: float) -> None:
+    x, weight, stride, padding, _ = draw((1, 3, 2, 6, 6, 3, 1, 1, 3))
+    x[0, 1, 2, 2] = value
+    config = replace(PRESETS["default"], merge="none")
+    _, pruned = run(x, weight, stride, padding, [4], config)
+    _, exact = run(x, weight, stride, padding, ["exact"], config)
+    assert torch.equal(pruned.convolution, exact.convolution)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -1,0 +1,63 @@
+"""Finds the calibration of a network: from a file where one fits, else measured in a short time at start."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import haste
+from app.contract import Calibration, Point
+from haste.calibrate import calibrate, identity_of
+from haste.calibration import Calibration as Measured
+from haste.images import open_image, preprocess
+from haste.models import WeightsRecord
+from haste.program import CompiledModel
+
+_log = logging.getLogger(__name__)
+_LEVELS: tuple[haste.Level, ...] = ("dense", "exact", 20, 16, 12, 8)
+_SAMPLES = Path(haste.__file__).parent / "samples"
+
+
+class Calibrator:
+    """Calibrates compiled networks; `file` may be None, `seconds` 0: then nothing is measured."""
+
+    def __init__(self, file: Path | None = None, seconds: float = 0.0, most_images: int = 8) -> None:
+        """ValueError where the file is no calibration."""
+        self._file = file
+        self._measured = None if file is None else Measured.load(file)
+        self._seconds = seconds
+        self._batches = tuple(dict.fromkeys((1, most_images)))
+
+    def apply(self, network: nn.Module, record: WeightsRecord) -> Calibration | None:
+        """Let the network use the fastest forms, and say how they were found; None where it has no native program."""
+        if not isinstance(network, CompiledModel):
+            return None
+        if self._measured is not None:
+            reason = self._measured.stale(identity_of(network))
+            if reason is None:
+                network.forms = self._measured.form
+                return _described("file", self._measured)
+            _log.warning(
+                "%s is refused for model %s: %s; make a new one: haste calibrate", self._file, record.name, reason
+            )
+        if self._seconds <= 0:
+            return None
+        images = torch.stack([preprocess(open_image(path), record) for path in sorted(_SAMPLES.glob("*.jpg"))])
+        found = calibrate(network, images, levels=_LEVELS, batches=self._batches, seconds=self._seconds)
+        _log.info("model %s is calibrated after %.1f s: %s", record.name, found.seconds, _frontier_text(found))
+        return _described("start", found)
+
+
+def _described(source: str, found: Measured) -> Calibration:
+    points = [
+        Point(point.level, point.batch, point.median_ms, point.reduction, point.agreement, point.kl)
+        for point in found.points
+        if point.frontier
+    ]
+    return Calibration(source, found.made, found.identity.threads, tuple(points))
+
+
+def _frontier_text(found: Measured) -> str:
+    first = min(found.forms)
+    return ", ".join(f"L={p.level} {p.median_ms:.1f} ms" for p in found.points if p.frontier and p.batch == first)

@@ -1,0 +1,134 @@
+"""A calibration: for one network on one machine, the fastest form of every layer at every level, and the frontier."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from haste.config import Level, parse_level
+from haste.layer import Form
+
+FORMAT = 1
+Times: TypeAlias = dict[int, dict[str, dict[str, dict[Form, float]]]]
+"""Milliseconds of batch -> level -> layer -> form."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a calibration holds for; another value of any of these makes it stale."""
+
+    cpu: str
+    threads: int
+    kernel: str
+    weights: str
+    configuration: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """The whole network at one level and batch size: milliseconds a batch, predicted from its layers and measured.
+
+    reduction, agreement: fractions, and kl in nats, over the images of the calibration, with the forms it chose.
+    frontier: no other level of this batch size is both at least as fast and at least as close to dense.
+    """
+
+    level: Level
+    batch: int
+    predicted_ms: float
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+    reduction: float
+    agreement: float
+    kl: float
+    frontier: bool = False
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """times: milliseconds by layer and form, and `calls` outside of layers; forms: the fastest; points: the network."""
+
+    identity: Identity
+    made: str
+    seconds: float
+    images: int
+    times: Times
+    calls: dict[int, float]
+    forms: dict[int, dict[str, dict[str, Form]]]
+    points: tuple[Point, ...] = ()
+    format: int = FORMAT
+
+    def form(self, layer: str, level: Level, images: int) -> Form:
+        """The form of a layer at its level for a batch of `images`; of the nearest level and batch measured."""
+        batch = max((b for b in self.forms if b <= images), default=min(self.forms))
+        forms = self.forms[batch]
+        key = str(level)
+        if key not in forms:
+            measured = [int(k) for k in forms if k.isdecimal()]
+            if not isinstance(level, int) or not measured:
+                return "merge"
+            key = str(min(measured, key=lambda k: (abs(k - level), k)))
+        return forms[key].get(layer, "merge")
+
+    def predict(self, level: Level, batch: int) -> float:
+        """Milliseconds of a call: its layers in the forms chosen, and the rest. KeyError for what was not measured."""
+        layers = self.times[batch][str(level)]
+        return sum(ms[self.form(layer, level, batch)] for layer, ms in layers.items()) + self.calls[batch]
+
+    def stale(self, identity: Identity) -> str | None:
+        """Why this calibration does not hold for `identity`; None where it does."""
+        own, other = asdict(self.identity), asdict(identity)
+        differ = [f"{name} {own[name]!r}, now {other[name]!r}" for name in own if own[name] != other[name]]
+        return f"the calibration of {self.made} was made with {'; '.join(differ)}" if differ else None
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Calibration":
+        """Read what `save` wrote. ValueError names the file and what is wrong with it."""
+        try:
+            return _parse(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path}: no calibration of this version: {type(error).__name__}: {error}") from error
+
+
+def _parse(data: dict[str, Any]) -> Calibration:
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']!r}, not {FORMAT}")
+    points = [Point(**(point | {"level": parse_level(str(point["level"]))})) for point in data["points"]]
+    forms = {int(batch): by_level for batch, by_level in data["forms"].items()}
+    for by_level in forms.values():
+        for level, by_layer in by_level.items():
+            parse_level(level)
+            if wrong := set(by_layer.values()) - {"dense", "zeros", "merge"}:
+                raise ValueError(f"unknown forms {wrong}")
+    if not forms:
+        raise ValueError("no forms")
+    return Calibration(
+        Identity(**data["identity"]),
+        str(data["made"]),
+        float(data["seconds"]),
+        int(data["images"]),
+        {int(batch): by_level for batch, by_level in data["times"].items()},
+        {int(batch): float(ms) for batch, ms in data["calls"].items()},
+        forms,
+        tuple(points),
+    )
+
+
+def on_frontier(points: list[Point]) -> list[Point]:
+    """The points with `frontier` set: within a batch size, fastest first, each one's KL must be below those before."""
+    marked = []
+    for batch in dict.fromkeys(point.batch for point in points):
+        own = sorted((p for p in points if p.batch == batch), key=lambda p: (p.median_ms, p.kl))
+        best = float("inf")
+        for point in own:
+            marked.append(replace(point, frontier=point.kl < best))
+            best = min(best, point.kl)
+    return marked

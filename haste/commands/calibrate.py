@@ -1,0 +1,104 @@
+"""`haste calibrate`: the fastest form of every layer at every level on this machine."""
+
+import argparse
+import importlib.util
+from collections import Counter
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from haste import kernel
+from haste.calibrate import BATCHES, LEVELS, calibrate
+from haste.calibration import Calibration
+from haste.commands import Subparsers
+from haste.commands.bars import progress_bar
+from haste.commands.classify import expand
+from haste.commands.networks import add_network_options, dataset_of, load_network
+from haste.config import HasteConfig, parse_level
+from haste.convert import convert_
+from haste.images import open_image, preprocess
+from haste.models import WeightsRecord
+from haste.program import compile
+
+_SAMPLES = Path(__file__).parent.parent / "samples"
+_MOST_IMAGES = 64
+
+
+def register(commands: Subparsers) -> None:
+    parser = commands.add_parser("calibrate", help="measure every layer in every form, choose the fastest")
+    add_network_options(parser)
+    parser.add_argument("--preset", choices=("paper", "default"), default="default")
+    parser.add_argument("--threads", type=int, metavar="t", help="threads of the engine (default: the CPU quota)")
+    parser.add_argument("--batch", default=",".join(map(str, BATCHES)), help="batch sizes (default: %(default)s)")
+    parser.add_argument("--L", default=",".join(map(str, LEVELS)), help="levels (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=2.0, help="time to take (default: %(default)s)")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="photos to run (default: the packaged samples)")
+    out = Path("calibration.json")
+    parser.add_argument("--out", type=Path, default=out, metavar="FILE", help="for the service (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print the frontier and the forms, write the calibration and its picture."""
+    levels = [parse_level(text.strip()) for text in args.L.split(",")]
+    batches = [_whole("batch", text, 1024) for text in args.batch.split(",")]
+    threads = kernel.threads() if args.threads is None else _whole("threads", str(args.threads), 256)
+    if not 0 < args.minutes <= 600:
+        raise ValueError(f"minutes must be above 0 and at most 600, not {args.minutes}")
+    if args.out.is_dir() or not args.out.parent.is_dir():
+        raise ValueError(f"{args.out}: not a file in an existing directory")  # said now, not after the work
+    model, record = load_network(args)
+    images = read_images(args.images or _SAMPLES, record)
+    convert_(model, HasteConfig.preset(args.preset, dataset=dataset_of(args.model)))
+    torch.set_num_threads(1)
+    seconds = 60 * args.minutes
+    with progress_bar("calibrating, seconds", int(seconds)) as advance:
+        compiled = compile(model, threads=threads)
+        found = calibrate(compiled, images, levels=levels, batches=batches, seconds=seconds, progress=advance)
+    found.save(args.out)
+    _print(found, record.name)
+    print(f"written: {args.out}")
+    if importlib.util.find_spec("matplotlib") is None:
+        print("no picture: pip install 'haste-edge[figures]' draws one")
+        return
+    from haste.figures import draw_calibration
+
+    draw_calibration(found, args.out.with_suffix(".png"))
+    print(f"drawn: {args.out.with_suffix('.png')}")
+
+
+def read_images(directory: Path, record: WeightsRecord) -> Tensor:
+    """Up to 64 photos of a folder as the network takes them: (N, 3, S, S). ValueError where there is none."""
+    paths = expand([directory])[:_MOST_IMAGES]
+    return torch.stack([preprocess(open_image(path), record) for path in paths])
+
+
+def _whole(name: str, text: str, most: int) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= most):
+        raise ValueError(f"{name} must be a whole number in 1..{most}, not {text!r}")
+    return int(text)
+
+
+def _print(found: Calibration, name: str) -> None:
+    title = f"{name}, {found.identity.cpu}, {found.identity.threads} threads, {found.identity.kernel.split()[0]}"
+    table = Table("batch", "L", "ms [p10-p90]", "predicted", "saved", "agree", "KL", "dense/zeros/merge", title=title)
+    for point in found.points:
+        choices = found.times[point.batch][str(point.level)]
+        chosen = found.forms[point.batch][str(point.level)]
+        forms = Counter(form for layer, form in chosen.items() if len(choices[layer]) > 1)
+        table.add_row(
+            str(point.batch),
+            f"{point.level}{'*' if point.frontier else ''}",
+            f"{point.median_ms:.2f} [{point.p10_ms:.2f}-{point.p90_ms:.2f}]".replace("[", "\\["),
+            f"{point.predicted_ms:.2f}",
+            f"{point.reduction:.1%}",
+            f"{point.agreement:.0%}",
+            f"{point.kl:.4f}",
+            "/".join(str(forms[form]) for form in ("dense", "zeros", "merge")),
+        )
+    table.caption = f"* on the frontier: no level of its batch is as fast and closer to dense; {found.images} images"
+    Console().print(table)

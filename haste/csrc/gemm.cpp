@@ -1,0 +1,163 @@
+// Matrix products over pixels. A chunk of weights stays in the first-level cache while every pixel of a band uses it;
+// the band's sums, PANEL floats a pixel, wait in the second-level cache from one chunk to the next.
+#include "engine.h"
+
+namespace HASTE_NAMESPACE {
+namespace {
+
+constexpr int TILE = 6;   // pixels of the dense form
+constexpr int HINT = 2;   // the second-level cache
+constexpr int FEW = 128;  // steps at which asking ahead repays
+
+// Asks for the next chunk while this one is used, a share at every step; many steps leave it to the processor.
+struct Ahead {
+  const char *next, *end;
+  size_t share = 0;
+  Ahead(const float* weights, size_t floats, int steps) : next((const char*)(weights + floats)), end(next) {
+    if (steps > FEW) return;
+    end += floats * sizeof(float);
+    share = (floats * sizeof(float) / 64 + steps - 1) / steps * 64;
+  }
+  // One line; the processor drops what comes in bursts, so it is best asked for between multiplications.
+  void line(const char* until) {
+    __builtin_prefetch(next, 0, HINT);
+    next = next < until ? next + 64 : until;
+  }
+  const char* until() const { return std::min(next + share, end); }
+  void rest(const char* until) {
+    for (; next < until; next += 64) __builtin_prefetch(next, 0, HINT);
+  }
+};
+
+// PIXELS pixels by one slice of outputs, every input.
+template <int PIXELS>
+void tile(const Chunk& chunk, int taps, const Pixel* pixels, size_t offset, int distance, const float* w, int width,
+          float* sums) {
+  v8 low[PIXELS], high[PIXELS];
+  const float* x[PIXELS];
+  for (int i = 0; i < PIXELS; i++) {
+    low[i] = load(sums + i * PANEL), high[i] = load(sums + i * PANEL + 8);
+    x[i] = pixels[i].input + offset;
+  }
+  for (int t = 0; t < taps; t++) {
+    for (int k = 0; k < chunk.size; k++, w += width) {
+      const v8 w0 = load(w), w1 = load(w + 8);
+      for (int i = 0; i < PIXELS; i++) {
+        const v8 a = splat(x[i][k]);
+        low[i] += a * w0;
+        high[i] += a * w1;
+      }
+    }
+    for (int i = 0; i < PIXELS; i++) x[i] += distance;
+  }
+  for (int i = 0; i < PIXELS; i++) store(sums + i * PANEL, low[i]), store(sums + i * PANEL + 8, high[i]);
+}
+
+// The live inputs of one pixel for one chunk.
+struct List {
+  const float *weights, *value, *last;
+  const uint16_t* entry;
+};
+
+// One pixel by VECTORS vectors of outputs, live inputs only; narrow panels take turns over CHAINS sets of sums. The next
+// pixel's list is looked up before this one's is used, for the end of a list is not foreseen by the processor.
+template <int VECTORS, int CHAINS, bool AHEAD>
+void sparse_pixels(const Chunk& chunk, int taps, const Lists& lists, const float* weights, const Pixel* pixels, int n,
+                   float* sums) {
+  constexpr int WIDTH = VECTORS * 8;
+  const size_t column = (size_t)chunk.size * WIDTH;
+  const uint32_t* starts = &lists.starts[lists.at(chunk.channel / lists.group, 0)];
+  auto list_of = [&](const Pixel& pixel) {
+    const uint32_t* start = starts + pixel.list + (size_t)chunk.ky * pixel.pitch;
+    return List{weights - pixel.column * column, lists.values.data() + *start, lists.values.data() + start[taps],
+                lists.entries.data() + *start};
+  };
+  Ahead ahead(weights, taps * column, n);
+  List next = list_of(pixels[0]);
+  for (int i = 0; i < n; i++, sums += PANEL) {
+    const char* until = ahead.until();
+    const auto [w, first, last, entries] = next;
+    next = list_of(pixels[std::min(i + 1, n - 1)]);
+    __builtin_prefetch(next.value);
+    __builtin_prefetch(next.entry);
+    const float* value = first;
+    const uint16_t* entry = entries;
+    v8 s[CHAINS][VECTORS] = {};
+    for (int v = 0; v < VECTORS; v++) s[0][v] = load(sums + 8 * v);
+    for (; value + 2 * CHAINS <= last; value += 2 * CHAINS, entry += 2 * CHAINS)
+      for (int j = 0; j < 2 * CHAINS; j++) {
+        const v8 x = splat(value[j]);
+        const float* row = w + (size_t)entry[j] * WIDTH;
+        for (int v = 0; v < VECTORS; v++) s[j % CHAINS][v] += x * load(row + 8 * v);
+        if (AHEAD) ahead.line(until);
+      }
+    for (; value < last; value++, entry++) {
+      const v8 x = splat(*value);
+      const float* row = w + (size_t)*entry * WIDTH;
+      for (int v = 0; v < VECTORS; v++) s[0][v] += x * load(row + 8 * v);
+    }
+    if (AHEAD) ahead.rest(until);
+    for (int v = 0; v < VECTORS; v++) {
+      for (int c = 1; c < CHAINS; c++) s[0][v] += s[c][v];
+      store(sums + 8 * v, s[0][v]);
+    }
+  }
+}
+
+}  // namespace
+
+void start(const Conv& c, int panel, int pixels, float* sums) {
+  const float* bias = c.bias.get() + panel * PANEL;
+  for (int i = 0, width = c.width_of(panel); i < pixels; i++)
+    for (int v = 0; v < width; v += 8) store(sums + (size_t)i * PANEL + v, load(bias + v));
+}
+
+PHASE void dense(const Conv& c, const Buffer& in, int panel, const Pixel* pixels, int n, float* sums) {
+  const int width = c.width_of(panel), slices = width / SLICE;
+  for (const Chunk& chunk : c.chunks) {
+    const float* w = c.panel(panel) + chunk.row * width;
+    const size_t offset = (size_t)in.at(chunk.ky, 0) * in.stride + chunk.channel;
+    Ahead ahead(w, (size_t)c.kernel * chunk.size * width, (n + TILE - 1) / TILE * slices);
+    for (int i = 0; i < n; i += TILE)
+      for (int slice = 0; slice < width; slice += SLICE) {
+        ahead.rest(ahead.until());
+        float* s = sums + (size_t)i * PANEL + slice;
+        switch (std::min(TILE, n - i)) {
+          case 6: tile<6>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
+          case 5: tile<5>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
+          case 4: tile<4>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
+          case 3: tile<3>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
+          case 2: tile<2>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
+          default: tile<1>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s);
+        }
+      }
+  }
+}
+
+void sparse_chunk(const Chunk& chunk, int taps, int width, const Lists& lists, const float* weights,
+                  const Pixel* pixels, int n, float* sums) {
+  if (width == PANEL && n <= FEW) return sparse_pixels<8, 1, true>(chunk, taps, lists, weights, pixels, n, sums);
+  switch (width) {
+    case 16: sparse_pixels<2, 4, false>(chunk, taps, lists, weights, pixels, n, sums); break;
+    case 32: sparse_pixels<4, 2, false>(chunk, taps, lists, weights, pixels, n, sums); break;
+    case 48: sparse_pixels<6, 1, false>(chunk, taps, lists, weights, pixels, n, sums); break;
+    default: sparse_pixels<8, 1, false>(chunk, taps, lists, weights, pixels, n, sums);
+  }
+}
+
+PHASE void sparse(const Conv& c, const Lists& lists, int panel, const Pixel* pixels, int n, float* sums) {
+  const int width = c.width_of(panel);
+  for (const Chunk& chunk : c.chunks)
+    sparse_chunk(chunk, c.kernel, width, lists, c.panel(panel) + chunk.row * width, pixels, n, sums);
+}
+
+PHASE void finish(const Conv& c, int panel, const Pixel* pixels, int n, const float* sums) {
+  for (int i = 0, width = c.width_of(panel); i < n; i++, sums += PANEL)
+    for (int v = 0; v < width; v += 8) {
+      v8 s = load(sums + v);
+      if (pixels[i].residual) s += load(pixels[i].residual + panel * PANEL + v);
+      store(pixels[i].out + panel * PANEL + v, c.relu ? positive(s) : s);
+    }
+}
+
+}  // namespace HASTE_NAMESPACE

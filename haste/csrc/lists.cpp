@@ -1,0 +1,143 @@
+// Zeros skipped: each position's live inputs, compacted once, serve every tap, every output and every panel.
+#include <cmath>
+#include <stdexcept>
+
+#include "engine.h"
+
+namespace HASTE_NAMESPACE {
+namespace {
+
+struct Compress {
+  uint64_t lanes[256];
+  Compress() {
+    for (int mask = 0; mask < 256; mask++) {
+      lanes[mask] = 0;
+      for (int bit = 0, n = 0; bit < 8; bit++)
+        if (mask >> bit & 1) lanes[mask] |= (uint64_t)bit << (8 * n++);
+    }
+  }
+};
+const Compress compress;
+
+// `rows` outputs a side read position `at` (without border) this often along that side.
+int readers(const Conv& c, int outputs, int at) {
+  int n = 0;
+  for (int y = 0; y < outputs; y++) n += at >= y * c.step && at < y * c.step + c.kernel;
+  return n;
+}
+
+}  // namespace
+
+void Lists::shape(int groups_, int group_, size_t positions_) {
+  groups = groups_, group = group_, positions = positions_;
+  const size_t starts_ = groups * positions, room = starts_ * group + 8;  // eight lanes are written at once
+  if (room > UINT32_MAX) throw std::length_error("a batch of activations is too large for its lists");
+  if (starts.size() < starts_) starts.resize(starts_);
+  if (values.size() < room) values.resize(room), entries.resize(room);
+}
+
+// The entries of n channels, a multiple of 8, that are not (near) zero, from values[0] on; returns how many.
+template <bool NEAR>
+inline int live_entries(const float* x, const float* norms, float edge, int n, int base, float* values,
+                        uint16_t* entries) {
+  float* to = values;
+  for (int k = 0; k < n; k += 8) {
+    const v8 v = load(x + k);
+    const unsigned live = NEAR ? 255u ^ bits_of(absolute(v) * load(norms + k) <= edge) : bits_of(v != 0.0f);
+    const uint64_t lanes = compress.lanes[live];
+    store_lanes(to, v, lanes);
+    store_indices(entries + (to - values), base + k, lanes);
+    to += __builtin_popcount(live);
+  }
+  return (int)(to - values);
+}
+
+int make_list(const float* x, int n, int base, const uint8_t* keep, bool skip, float* values, uint16_t* entries,
+              int* nonzero) {
+  int count = 0;
+  for (int k = 0; k < n; k += 8) {
+    const v8 v = load(x + k);
+    const unsigned inside = n - k < 8 ? (1u << (n - k)) - 1 : 255u, live = bits_of(v != 0.0f) & inside;
+    *nonzero += __builtin_popcount(live);
+    const unsigned take = (skip ? live : inside) & (keep ? keep[k / 8] : 255u);
+    const uint64_t lanes = compress.lanes[take];
+    store_lanes(values + count, v, lanes);
+    store_indices(entries + count, base + k, lanes);
+    count += __builtin_popcount(take);
+  }
+  return count;
+}
+
+// The largest |x| |W_c|_F that counts as zero at a level: threshold / L of the root mean square over the layer's input;
+// 0 where nothing is pruned. In double, so that no order of summation moves it.
+PHASE float near_zero(const Conv& c, const Buffer& in, int image, int level) {
+  if (level < 1 || c.method.threshold <= 0) return 0;
+  const bool all = c.kernel > 1;  // a 1x1 convolution does not read what its stride leaves out
+  const int height = all ? in.height : c.height, width = all ? in.width : c.width, step = all ? 1 : c.step;
+  const int shift = in.border - (all ? 0 : c.padding), side = step * in.stride;
+  const float* norms = c.norms.get();
+  d4 sums[4] = {};
+  for (int y = 0; y < height; y++) {
+    const float* x = in.at(image, y * step + shift, shift);
+    for (int z = 0; z < width; z++, x += side)
+      for (int k = 0; k < c.depth; k += 16)  // what pads a pixel and the norms is zero
+        for (int v = 0; v < 2; v++) {
+          const v8 e = load(x + k + 8 * v) * load(norms + k + 8 * v);
+          const d4 low = low_double(e), high = high_double(e);
+          sums[2 * v] += low * low;
+          sums[2 * v + 1] += high * high;
+        }
+  }
+  double total = 0;
+  for (int i = 0; i < 16; i++) total += sums[i / 4][i % 4];
+  const double edge = c.method.threshold / level * std::sqrt(total / ((double)height * width * c.inputs));
+  if (!std::isfinite(edge)) return 0;
+  const float below = (float)edge;
+  return (double)below > edge ? std::nextafter(below, 0.0f) : below;
+}
+
+// Rows from..to of the bordered image with what counts as zero set to it; the border stays as it is.
+PHASE void prune(const Conv& c, const Buffer& in, int image, float edge, int from, int to, float* out) {
+  for (int row = from; row < to; row++)
+    for (int column = 0; column < in.columns; column++) {
+      const float* x = in.at(image, row, column);
+      float* y = out + (size_t)in.at(row, column) * in.stride;
+      for (int k = 0; k < in.stride; k += 8) {
+        const v8 v = load(x + k);
+        store(y + k, absolute(v) * load(c.norms.get() + k) <= edge ? v8{} : v);
+      }
+    }
+}
+
+// The lists of the rows from..to of an image's bordered input, and what they leave of its convolution.
+PHASE void list_image(const Conv& c, const Buffer& in, int image, float edge, Lists& lists, size_t first, int from,
+                      int to, Counts* counts) {
+  const int shift = in.border - c.padding;
+  std::vector<int> across(in.columns);
+  for (int column = 0; column < in.columns; column++) across[column] = readers(c, c.width, column - shift);
+  const int left = in.border, right = in.border + in.width;
+  for (int row = from; row < to; row++) {
+    const int down = row < in.border || row >= in.border + in.height ? 0 : readers(c, c.height, row - shift);
+    for (int g = 0; g < lists.groups; g++) {
+      const int channel = g * c.group, n = std::min(c.group, c.inputs - channel);
+      const size_t position = lists.at(g, first + (size_t)row * (in.columns + 1));
+      uint32_t *starts = &lists.starts[position], at = (uint32_t)(position * c.group);
+      for (int column = 0; column < in.columns; column++) {
+        starts[column] = at;
+        const int read = column < left || column >= right ? 0 : down * across[column];
+        if (!read) continue;
+        const float *x = in.at(image, row, column) + channel, *norms = c.norms.get() + channel;
+        float* values = lists.values.data() + at;
+        uint16_t* entries = lists.entries.data() + at;
+        // channels that pad the pixel are zero, and so is what pads the norms
+        const int count = edge > 0 ? live_entries<true>(x, norms, edge, round_up(n, 8), column * n, values, entries)
+                                   : live_entries<false>(x, norms, edge, round_up(n, 8), column * n, values, entries);
+        at += (uint32_t)count;
+        counts->executed += (int64_t)count * read;
+      }
+      starts[in.columns] = at;
+    }
+  }
+}
+
+}  // namespace HASTE_NAMESPACE

@@ -1,0 +1,112 @@
+"""One operation of a program: how the kernel sees it, which level it runs at, and what its counts mean."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from haste import kernel
+from haste.config import HasteConfig, Level
+from haste.conv import HasteConv2d
+from haste.counts import LayerCounts
+from haste.geometry import PatchGrid
+from haste.hashing import hash_flops, hyperplanes
+from haste.steering import levels_of
+from haste.trace import CONVOLUTION, LINEAR, Buffer, NotTraceable, Operation
+
+Form = Literal["dense", "zeros", "merge"]
+"""How a layer computes: every MAC, what is (near) zero skipped, or merging as well."""
+Forms: TypeAlias = Callable[[str, Level, int], Form]
+"""The form of a layer at its level and a number of images; one that leaves more accuracy than the level asks for."""
+
+_MERGES = ("mean", "projection", "none")  # in the kernel's order
+_DENSE, _EXACT, _ZEROS = -1, 0, 64  # levels as the kernel writes them
+
+
+class Layer:
+    """One operation with what it needs to be steered and counted."""
+
+    def __init__(self, operation: Operation, buffers: Sequence[Buffer]) -> None:
+        self.operation = operation
+        source, target = buffers[operation.input], buffers[operation.output]
+        self.source, self.outputs = source, target.channels
+        self.converted = operation.module if isinstance(operation.module, HasteConv2d) else None
+        self.network_config = self.converted.network_config if self.converted else None
+        macs = 0
+        if operation.kind == CONVOLUTION:
+            macs = operation.kernel**2 * source.channels * target.channels * target.height * target.width
+        elif operation.kind == LINEAR:
+            macs = source.channels * target.channels
+        self.flops = 2 * macs
+
+    def levels(self, images: int, forms: Forms | None) -> list[int]:
+        """The level of each image as the kernel writes it: -1 dense, 0 exact, L, or 64 + L where nothing is merged."""
+        if self.network_config is None:
+            return [_DENSE] * images
+        name = self.operation.name
+        levels = [self.network_config.level_of(name, v) for v in levels_of(images, self.network_config.num_hyperplanes)]
+        return [_number(level, forms(name, level, images) if forms else "merge") for level in levels]
+
+    def counts(self, counted: Tensor) -> LayerCounts:
+        """(N, 7) int64 of the kernel -> the counts of the specification."""
+        if self.converted is None:
+            return LayerCounts.of_dense(len(counted), self.flops)
+        executed, zeros, filters, input_flops, hash_cost, channels, buckets = counted.unbind(1)
+        dense = torch.full_like(executed, self.flops)
+        convolution, skipped = 2 * self.outputs * executed, 2 * self.outputs * zeros
+        per_weight = 2 if self.converted.config.merge == "projection" else 1
+        merge = per_weight * self.outputs * filters + input_flops
+        merged = dense - convolution - skipped
+        return LayerCounts(dense, skipped, merged, convolution, hash_cost, merge, channels, buckets)
+
+    def native(self, places: Sequence[int]) -> "kernel.Operation":
+        op = self.operation
+        return kernel.operation(
+            kind=op.kind,
+            input=places[op.input],
+            output=places[op.output],
+            residual=places[op.residual] if op.residual >= 0 else -1,
+            kernel=op.kernel,
+            stride=op.stride,
+            padding=op.padding,
+            relu=op.relu,
+            weight=None if op.weight is None else op.weight.detach().float().contiguous(),
+            bias=None if op.bias is None else op.bias.detach().float().contiguous(),
+            method=self._method(self.converted.config) if self.converted else None,
+        )
+
+    def _method(self, config: HasteConfig) -> "kernel.Method":
+        if config.skip_pixels not in (None, 1):
+            raise NotTraceable(f"the kernels skip zeros pixel by pixel, not over skip_pixels = {config.skip_pixels}")
+        assert self.converted is not None
+        op, stride = self.operation, self.operation.stride
+        height, width = self.source.height + 2 * op.padding, self.source.width + 2 * op.padding
+        if op.kernel == 1:
+            height, width, stride = -(-height // stride), -(-width // stride), 1
+        grid = PatchGrid(height, width, op.kernel, stride, config.patch_outputs)
+        full = (grid.window(config.patch_outputs),) * 2
+        planes = []
+        for rows, columns in grid.groups():
+            window = grid.window(rows.outputs), grid.window(columns.outputs)
+            own = hyperplanes(config, self.converted.layer, full, window)
+            planes.append((2 * (rows.first > 0) + (columns.first > 0), own, hash_flops(config, own, window)))
+        return kernel.method(
+            patch_outputs=config.patch_outputs,
+            skip=config.skip_pixels is not None,
+            merge=_MERGES.index(config.merge_of(self.source.channels)),
+            centre=config.centre,
+            drop_zero=config.drop_zero,
+            tolerance=config.tolerance,
+            threshold=config.threshold if config.skip_pixels else 0.0,
+            norms=self.converted.weight.detach().pow(2).sum((0, 2, 3)).sqrt().contiguous(),
+            planes=planes,
+        )
+
+
+def _number(level: Level, form: Form) -> int:
+    if level == "dense" or form == "dense":
+        return _DENSE
+    if level == "exact":
+        return _EXACT
+    return level + _ZEROS if form == "zeros" else level
