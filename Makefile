@@ -12,10 +12,10 @@ TORCH_INDEX_URL ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-package torch --constraint requirements/torch.txt
 
-.PHONY: help run test check format docs figures lock install clean
+.PHONY: help run test check check-native check-asan check-tsan format docs figures bench lock install clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
 
 run: $(VENV)/.serve  ## serve on http://localhost:8000
 	@exec $(BIN)/haste serve
@@ -29,6 +29,21 @@ check: $(VENV)/.dev  ## formatting, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+check-native: check-asan check-tsan  ## the native engine under the sanitizers, on random networks
+
+check-asan: SANITIZERS := address,undefined
+check-asan: CHECKS := -D_GLIBCXX_ASSERTIONS -D_GLIBCXX_SANITIZE_VECTOR
+check-asan: NETWORKS := 100
+check-tsan: SANITIZERS := thread
+check-tsan: NETWORKS := 30
+check-tsan: UNDER = $(shell setarch -R true 2>/dev/null && echo setarch -R)  # where addresses are too random for tsan
+check-asan check-tsan: $(VENV)/.dev
+	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN))/ninja" -S haste/csrc -B build/$@ -DHASTE_CHECK=ON \
+		-DCMAKE_BUILD_TYPE=RelWithDebInfo \
+		-DCMAKE_CXX_FLAGS="-fsanitize=$(SANITIZERS) -fno-sanitize-recover=all -fno-omit-frame-pointer $(CHECKS)"
+	$(BIN)/cmake --build build/$@
+	TSAN_OPTIONS=halt_on_error=1 $(UNDER) build/$@/check/haste_check $(NETWORKS)
+
 format: $(VENV)/.dev  ## rewrite the sources as `make check` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -39,9 +54,14 @@ docs: $(VENV)/.dev  ## write the generated pages and README's results
 figures: $(VENV)/.dev  ## draw docs/images from benchmarks/results
 	$(BIN)/python scripts/draw_figures.py
 
+bench: $(VENV)/.bench  ## race against other runtimes; writes benchmarks/results/race-MACHINE.json
+	$(BIN)/haste bench --threads 1,2 --batch 1,8 --peers --evaluation benchmarks/results/test-default.json \
+		--json benchmarks/results/race-$(shell uname -m).json
+
 lock: $(VENV)/.dev  ## resolve pyproject.toml anew into requirements/*.lock
-	$(LOCK) --upgrade pyproject.toml --all-extras -o requirements/dev.lock
+	$(LOCK) --upgrade pyproject.toml --extra serve --extra figures --extra dev -o requirements/dev.lock
 	$(LOCK) pyproject.toml --extra serve --constraint requirements/dev.lock -o requirements/serve.lock
+	$(LOCK) pyproject.toml --extra bench --constraint requirements/dev.lock -o requirements/bench.lock
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - --constraint requirements/dev.lock -o requirements/build.lock
 
@@ -69,4 +89,8 @@ $(VENV)/.serve: $(VENV)/.torch requirements/serve.lock requirements/build.lock p
 
 $(VENV)/.dev: $(VENV)/.serve requirements/dev.lock
 	$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.serve requirements/bench.lock
+	$(PIP) --require-hashes -r requirements/bench.lock
 	@touch $@

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn
 
-from haste.commands import Subparsers, calibrate, classify, evaluate, info, models
+from haste.commands import Subparsers, bench, calibrate, classify, evaluate, info, models
 
 GROUP = "haste.commands"
 """Entry points of this group add commands: each is a function that takes the subparsers and sets `run`."""
@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with the package's own commands and those of installed packages."""
     parser: argparse.ArgumentParser = _Parser(prog="haste", description="Fewer FLOPs from a pretrained CNN.")
     commands: Subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for register in (c.register for c in (classify, models, evaluate, calibrate, info)):
+    for register in (c.register for c in (classify, models, evaluate, bench, calibrate, info)):
         register(commands)
     for found in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         _load(found)(commands)

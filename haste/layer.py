@@ -30,7 +30,7 @@ class Layer:
     def __init__(self, operation: Operation, buffers: Sequence[Buffer]) -> None:
         self.operation = operation
         source, target = buffers[operation.input], buffers[operation.output]
-        self.source, self.outputs = source, target.channels
+        self.source, self.target, self.outputs = source, target, target.channels
         self.converted = operation.module if isinstance(operation.module, HasteConv2d) else None
         self.network_config = self.converted.network_config if self.converted else None
         macs = 0

@@ -61,11 +61,18 @@ class CompiledModel(nn.Module):
         program = self._program(tuple(images.shape[1:]))
         return self.network(images) if program is None else program.run(images, self.forms)
 
-    def timed(self, images: Tensor) -> list[LayerTime]:
-        """Run once under the present steering and forms; the time of every operation. ValueError without a program."""
+    def layers(self, images: Tensor) -> list[Layer]:
+        """The operations for images of this size. ValueError without a program."""
         program = self._program(tuple(images.shape[1:]))
         if program is None:
             raise ValueError("there is no native program of this model: its layers cannot be timed")
+        return program.layers
+
+    def timed(self, images: Tensor) -> list[LayerTime]:
+        """Run once under the present steering and forms; the time of every operation. ValueError without a program."""
+        self.layers(images)
+        program = self._program(tuple(images.shape[1:]))
+        assert program is not None
         times = torch.empty(len(program.layers), 4, dtype=torch.int64)
         program.run(images, self.forms, times)
         rows = zip(program.layers, times.tolist(), strict=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.settings_doc import settings_markdown
+from haste.bench.rows import MAX_LOSS
 from haste.cli import build_parser
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +16,22 @@ RESULTS = ROOT / "benchmarks" / "results"
 PICTURE = "docs/images/accuracy-flops.png"
 NOTE = "<!-- written by `make docs`: change the code, not this page -->"
 BEGIN, END = "<!-- results: begin (make docs) -->", "<!-- results: end -->"
+RACE = ("runtime", "version", "threads", "batch", "L", "median ms", "p10-p90", "speed-up", "FLOPs saved", "top-1 loss")
+LAYERS = (
+    "layer",
+    "shape",
+    "threads",
+    "L",
+    "form",
+    "ms",
+    "list",
+    "hash",
+    "merge",
+    "multiply",
+    "kept",
+    "of peak",
+    "of memory",
+)
 COLUMNS = ("model", "preset", "L", "images", "top-1", "dense", "agreement", "KL", "FLOPs saved", "zeros", "overhead")
 
 
@@ -73,19 +90,60 @@ def results(names: str) -> str:
     """For each result file that the pattern names: its rows, and the command that wrote it."""
     parts = []
     for path in sorted(RESULTS.glob(names)):
-        rows = [result_row(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+        columns, rows = result_table(path.name, json.loads(path.read_text(encoding="utf-8")))
         lines = path.with_suffix(".sh").read_text(encoding="utf-8").splitlines()
         command = "\n".join(line for line in lines if line and not line.startswith(("#", "set ")))
         script = f"benchmarks/results/{path.stem}.sh"
-        parts.append(f"{table(COLUMNS, rows)}\n\nWritten by `{script}`:\n\n```bash\n{command}\n```")
+        parts.append(f"{table(columns, rows)}\n\nWritten by `{script}`:\n\n```bash\n{command}\n```")
     return "\n\n".join(parts)
+
+
+def result_table(name: str, rows: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and cells of a result file, by what its name begins with."""
+    if name.startswith("race-"):
+        return RACE, [race_row(row, rows) for row in rows]
+    if name.startswith("layers-"):
+        return LAYERS, [layer_row(row) for row in rows]
+    return COLUMNS, [result_row(row) for row in rows]
+
+
+def race_row(row: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """One row of `haste bench --json`; its speed-up over the fastest rival, where it may be quoted."""
+    rivals = [r for r in rows if (r["threads"], r["batch"]) == (row["threads"], row["batch"]) and r["median_ms"]]
+    peer = min((r["median_ms"] for r in rivals if not r["runtime"].startswith("haste")), default=None)
+    quotable = peer and row["median_ms"] and row["top1_loss"] is not None and row["top1_loss"] <= MAX_LOSS
+    times = (
+        ("wrong", "")
+        if not row["median_ms"]
+        else (f"{row['median_ms']:.2f}", f"{row['p10_ms']:.2f}-{row['p90_ms']:.2f}")
+    )
+    shares = ["" if row[name] is None else f"{row[name]:.2%}" for name in ("flop_reduction", "top1_loss")]
+    ratio = f"{peer / row['median_ms']:.2f}x" if quotable else ""
+    return (
+        row["runtime"],
+        row["version"],
+        str(row["threads"]),
+        str(row["batch"]),
+        str(row["L"]),
+        *times,
+        ratio,
+        *shares,
+    )
+
+
+def layer_row(row: dict[str, Any]) -> tuple[str, ...]:
+    """One row of `haste bench --layers`."""
+    times = [f"{row[f'{name}_ms']:.3f}" for name in ("total", "listing", "hashing", "merging", "multiplying")]
+    shares = [f"{row[name]:.0%}" for name in ("kept", "peak_share", "bandwidth_share")]
+    return (row["layer"], row["shape"], str(row["threads"]), str(row["L"]), row["form"], *times, *shares)
 
 
 def result_row(row: dict[str, Any]) -> tuple[str, ...]:
     """One row of `haste eval --json` as cells of COLUMNS."""
     shares = [f"{row[name]:.2%}" for name in ("top1", "dense_top1", "agreement")]
     saved = [f"{row[name]:.1%}" for name in ("flop_reduction", "skipped", "overhead")]
-    return (row["model"], row["preset"], str(row["L"]), f"{row['images']:,}", *shares, f"{row['kl']:.4f}", *saved)
+    preset = row["preset"] + (", no merging" if row["merge"] == "none" else "")
+    return (row["model"], preset, str(row["L"]), f"{row['images']:,}", *shares, f"{row['kl']:.4f}", *saved)
 
 
 def results_page() -> str:
@@ -100,7 +158,7 @@ def readme() -> str:
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     picture = f"![Accuracy and FLOPs saved over L]({PICTURE})" if (ROOT / PICTURE).exists() else ""
-    inner = "\n\n".join(part for part in (picture, results("test-*.json")) if part)
+    inner = "\n\n".join(part for part in (picture, results("test-*.json"), results("race-*.json")) if part)
     return f"{before}{BEGIN}\n{inner}\n{END}{after}" if inner else f"{before}{BEGIN}\n{END}{after}"
 
 

@@ -53,7 +53,7 @@ typedef struct {
   // counts (n_operations, n, HASTE_COUNTS) int64, zeroed here: (tap, output) pairs of one output channel that were
   // executed, that zeros alone would skip, filter entries merged, FLOPs of forming the bucket inputs, FLOPs of
   // hashing, channels and buckets over the patches. times (n_operations, HASTE_TIMES) int64 or null: nanoseconds of
-  // listing and planning, hashing, merging filters, multiplying. Two calls at once on one program queue. Not 0: error
+  // listing and planning, hashing, merging filters, multiplying. Calls at once queue, on one program and on programs of as many threads. Not 0: error
   // tells why.
   int32_t (*run)(haste_program* program, const float* images, int32_t n, const int32_t* levels, float* out,
                  int64_t* counts, int64_t* times);

@@ -1,9 +1,23 @@
 #include "pool.h"
 
+#include <map>
+
+#ifdef __unix__
+#include <unistd.h>
+#endif
+
 namespace HASTE_NAMESPACE {
 namespace {
 
 constexpr int SPINS = 4000;  // some 20 microseconds: longer than any step between two convolutions
+
+int64_t process() {
+#ifdef __unix__
+  return getpid();
+#else
+  return 0;
+#endif
+}
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -13,22 +27,25 @@ inline void pause() {
 
 }  // namespace
 
-Pool::Pool(int threads) {
+Pool::Pool(int threads) : owner_(process()) {
   for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { serve(i); });
 }
 
-Pool::~Pool() {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
-    round_++;
-  }
-  wake_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
+Pool& Pool::shared(int threads) {
+  static std::mutex mutex;
+  static auto& pools = *new std::map<int, Pool*>;  // never ended: a forked child could not wait for threads it has not
+  std::lock_guard<std::mutex> lock(mutex);
+  Pool*& pool = pools[threads];
+  if (!pool) pool = new Pool(threads);
+  return *pool;
 }
 
 void Pool::run(const std::function<void(int)>& work) {
   if (workers_.empty()) return work(0);
+  if (process() != owner_) {  // a forked child, where the threads do not exist
+    for (int i = 0; i < threads(); i++) work(i);
+    return;
+  }
   failure_ = nullptr;
   busy_.store((int)workers_.size());
   {
@@ -60,7 +77,6 @@ void Pool::serve(int thread) {
     {
       std::unique_lock<std::mutex> lock(mutex_);
       wake_.wait(lock, [&] { return round_.load() != seen; });
-      if (stop_) return;
       seen = round_.load();
       work = work_;
     }

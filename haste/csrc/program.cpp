@@ -96,10 +96,9 @@ struct Program {
   std::vector<Buffer> buffers;
   std::vector<Operation> operations;
   Workspace space;  // one for all: what one convolution has left in the cache the next one overwrites there
-  Pool pool;
-  std::mutex mutex;
+  Pool& pool;
   int room = 0;  // images that the buffers hold
-  explicit Program(int threads) : pool(threads) {}
+  explicit Program(int threads) : pool(Pool::shared(threads)) {}
 
   void add(const haste_operation& spec) {
     require(spec.in >= 0 && spec.in < (int)shapes.size() && spec.out >= 0 && spec.out < (int)shapes.size(),
@@ -237,7 +236,7 @@ int32_t run(haste_program* handle, const float* images, int32_t n, const int32_t
             int64_t* times) {
   Program* program = (Program*)handle;
   try {
-    std::lock_guard<std::mutex> lock(program->mutex);
+    std::lock_guard<std::mutex> lock(program->pool.turn);
     program->run(images, n, levels, out, counts, times);
     return 0;
   } catch (const std::exception& error) {

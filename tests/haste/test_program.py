@@ -1,6 +1,9 @@
 """Laws of the native engine: every implementation does what the reference does, on odd shapes and at every level."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -228,3 +231,37 @@ def test_what_cannot_be_traced_computes_module_by_module(caplog: pytest.LogCaptu
 def test_the_reason_names_the_layer(layer: nn.Module) -> None:
     with pytest.raises(NotTraceable, match="1"):
         trace(nn.Sequential(nn.Identity(), layer, nn.Flatten(), nn.Linear(1, 1)).eval(), (16, 5, 5))
+
+
+FORKED = """
+import os, torch, haste
+from haste.models import create_model
+torch.set_num_threads(1)
+model = create_model("resnet18_cifar10").eval()
+haste.convert_(model)
+compiled, x = haste.compile(model, threads=2), torch.randn(1, 3, 8, 8)
+with torch.no_grad():
+    expected = compiled(x)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(compiled(x), expected) else 1)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_child_computes_without_its_parents_threads() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_programs_that_run_at_once_take_turns_and_keep_their_results() -> None:
+    torch.manual_seed(7)
+    models = [Network(40, 8, 3, 1, 1).eval(), Network(17, 70, 5, 2, 2).eval()]
+    x = torch.randn(2, 2, 16, 16)
+    for model in models:
+        convert_(model)
+    compiled = [compiled_of(model, threads=2) for model in models]
+    with torch.no_grad(), ThreadPoolExecutor(4) as pool:
+        alone = [model(x) for model in compiled]
+        together = list(pool.map(lambda i: compiled[i % 2](x), range(40)))
+    assert all(torch.equal(y, alone[i % 2]) for i, y in enumerate(together))

@@ -1,0 +1,1 @@
+"""The race: our engine against other runtimes, a process each, in turns, on the same images, correct before fast."""
