@@ -79,6 +79,7 @@ class _Builder:
         self.result = Trace()
         self.place: dict[fx.Node, int] = {}
         self.made: dict[fx.Node, Operation] = {}
+        self.alias_of: dict[fx.Node, fx.Node] = {}
 
     def build(self) -> Trace:
         for node in self.graph.graph.nodes:
@@ -108,7 +109,7 @@ class _Builder:
         return source
 
     def _alias(self, node: fx.Node, source: fx.Node) -> None:
-        self.place[node] = self.place[source]
+        self.place[node], self.alias_of[node] = self.place[source], source
         if source in self.made:
             self.made[node] = self.made[source]
 
@@ -148,7 +149,11 @@ class _Builder:
 
     def _fusable(self, node: fx.Node, source: fx.Node) -> Operation:
         made = self.made.get(source)
-        if made is None or made.kind != CONVOLUTION or made.relu or len(source.users) != 1:
+        names: list[fx.Node] = [source]
+        while names[-1] in self.alias_of:
+            names.append(self.alias_of[names[-1]])
+        alone = all(len(name.users) == 1 for name in names)  # nobody else reads the value before it is changed
+        if made is None or made.kind != CONVOLUTION or made.relu or not alone:
             raise NotTraceable(f"{node.name} does not follow a convolution of its own")
         return made
 
@@ -204,6 +209,8 @@ class _Builder:
         buffer.border = max(buffer.border, padding)
 
     def _residual(self, node: fx.Node) -> None:
+        if node.kwargs.get("alpha", 1) != 1:
+            raise NotTraceable(f"{node.name} adds with a factor")
         both = [n for n in node.args if isinstance(n, fx.Node) and n in self.place]
 
         def order(n: fx.Node) -> int:

@@ -66,7 +66,7 @@ void sparse_pixels(const Chunk& chunk, int taps, const Lists& lists, const float
                    float* sums) {
   constexpr int WIDTH = VECTORS * 8;
   const size_t column = (size_t)chunk.size * WIDTH;
-  const uint32_t* starts = &lists.starts[lists.at(chunk.channel / lists.group, 0)];
+  const uint32_t* starts = lists.starts.data() + (ptrdiff_t)lists.at(chunk.channel / lists.group, 0);
   auto list_of = [&](const Pixel& pixel) {
     const uint32_t* start = starts + pixel.list + (size_t)chunk.ky * pixel.pitch;
     return List{weights - pixel.column * column, lists.values.data() + *start, lists.values.data() + start[taps],
@@ -156,7 +156,10 @@ PHASE void finish(const Conv& c, int panel, const Pixel* pixels, int n, const fl
     for (int v = 0; v < width; v += 8) {
       v8 s = load(sums + v);
       if (pixels[i].residual) s += load(pixels[i].residual + panel * PANEL + v);
-      store(pixels[i].out + panel * PANEL + v, c.relu ? positive(s) : s);
+      if (c.relu) s = positive(s);
+      const int left = c.outputs - panel * PANEL - v;  // what pads a pixel stays zero, whatever its inputs are
+      for (int j = left < 0 ? 0 : left; j < 8; j++) s[j] = 0;
+      store(pixels[i].out + panel * PANEL + v, s);
     }
 }
 

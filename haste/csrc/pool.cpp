@@ -1,6 +1,8 @@
 #include "pool.h"
 
 #include <map>
+#include <memory>
+#include <tuple>
 
 #ifdef __unix__
 #include <unistd.h>
@@ -27,25 +29,40 @@ inline void pause() {
 
 }  // namespace
 
-Pool::Pool(int threads) : owner_(process()) {
+Pool::Pool(int threads) {
   for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { serve(i); });
 }
 
-Pool& Pool::shared(int threads) {
-  static std::mutex mutex;
-  static auto& pools = *new std::map<int, Pool*>;  // never ended: a forked child could not wait for threads it has not
-  std::lock_guard<std::mutex> lock(mutex);
-  Pool*& pool = pools[threads];
-  if (!pool) pool = new Pool(threads);
+namespace {
+
+struct Pools {
+  std::mutex mutex;
+  std::map<std::tuple<int64_t, int, const void*>, std::unique_ptr<Pool>> found;
+};
+
+Pools& pools() {
+  static Pools& all = *new Pools;  // never ended: threads may still be asleep in them
+  return all;
+}
+
+}  // namespace
+
+Pool& Pool::of(int threads, const void* program) {
+  Pools& all = pools();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  std::unique_ptr<Pool>& pool = all.found[{process(), threads, threads > 1 ? nullptr : program}];
+  if (!pool) pool.reset(new Pool(threads));
   return *pool;
+}
+
+void Pool::drop(const void* program) {
+  Pools& all = pools();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  all.found.erase({process(), 1, program});
 }
 
 void Pool::run(const std::function<void(int)>& work) {
   if (workers_.empty()) return work(0);
-  if (process() != owner_) {  // a forked child, where the threads do not exist
-    for (int i = 0; i < threads(); i++) work(i);
-    return;
-  }
   failure_ = nullptr;
   busy_.store((int)workers_.size());
   {

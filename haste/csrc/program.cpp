@@ -96,14 +96,22 @@ struct Program {
   std::vector<Buffer> buffers;
   std::vector<Operation> operations;
   Workspace space;  // one for all: what one convolution has left in the cache the next one overwrites there
-  Pool& pool;
+  const int threads;
   int room = 0;  // images that the buffers hold
-  explicit Program(int threads) : pool(Pool::shared(threads)) {}
+  explicit Program(int threads) : threads(threads) {}
 
   void add(const haste_operation& spec) {
     require(spec.in >= 0 && spec.in < (int)shapes.size() && spec.out >= 0 && spec.out < (int)shapes.size(),
             "an operation names a buffer that does not exist");
     const haste_buffer &in = shapes[spec.in], &out = shapes[spec.out];
+    require(operations.empty() || operations.back().spec.kind != HASTE_LINEAR, "a linear layer is not the last operation");
+    require(spec.kind != HASTE_LINEAR || (in.height == 1 && in.width == 1), "a linear layer reads more than one pixel");
+    if (spec.kind == HASTE_CONV && spec.residual >= 0) {
+      require(spec.residual < (int)shapes.size(), "an operation names a buffer that does not exist");
+      const haste_buffer& added = shapes[spec.residual];
+      require(added.height == out.height && added.width == out.width && added.channels == out.channels,
+              "a residual has another shape than the output it is added to");
+    }
     operations.emplace_back();
     Operation& op = operations.back();
     op.spec = spec;
@@ -183,10 +191,10 @@ struct Program {
         }
   }
 
-  void run(const float* images, int n, const int32_t* levels, float* out, int64_t* counts, int64_t* times) {
+  void run(Pool& pool, const float* images, int n, const int32_t* levels, float* out, int64_t* counts, int64_t* times) {
     reserve(n);
     read_images(images, n);
-    memset(counts, 0, operations.size() * n * HASTE_COUNTS * sizeof *counts);
+    if (n) memset(counts, 0, operations.size() * n * HASTE_COUNTS * sizeof *counts);
     if (times) memset(times, 0, operations.size() * HASTE_TIMES * sizeof *times);
     for (size_t k = 0; k < operations.size(); k++) {
       Operation& op = operations[k];
@@ -230,14 +238,18 @@ haste_program* create(const haste_buffer* buffers, int32_t n_buffers, const hast
   }
 }
 
-void destroy(haste_program* program) { delete (Program*)program; }
+void destroy(haste_program* program) {
+  Pool::drop(program);
+  delete (Program*)program;
+}
 
 int32_t run(haste_program* handle, const float* images, int32_t n, const int32_t* levels, float* out, int64_t* counts,
             int64_t* times) {
   Program* program = (Program*)handle;
   try {
-    std::lock_guard<std::mutex> lock(program->pool.turn);
-    program->run(images, n, levels, out, counts, times);
+    Pool& pool = Pool::of(program->threads, program);
+    std::lock_guard<std::mutex> lock(pool.turn);
+    program->run(pool, images, n, levels, out, counts, times);
     return 0;
   } catch (const std::exception& error) {
     last_error = error.what();

@@ -23,8 +23,8 @@ from haste.models.resnet import ResNet
 
 SAMPLES = Path(haste.__file__).parent / "samples"
 ROW = {
-    "model", "preset", "L", "merge", "planes", "patch_outputs", "tolerance", "threshold", "images", "dense_top1", "top1",
-    "agreement", "kl", "flop_reduction", "skipped", "overhead",
+    "model", "preset", "L", "merge", "planes", "patch_outputs", "tolerance", "threshold", "images", "dense_top1",
+    "top1", "agreement", "kl", "flop_reduction", "skipped", "overhead",
 }  # fmt: skip
 
 
