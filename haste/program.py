@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from haste import kernel
-from haste.config import HasteConfig
+from haste.config import HasteConfig, Level
 from haste.conv import HasteConv2d
 from haste.layer import Forms, Layer
-from haste.steering import current_record
+from haste.steering import current_record, levels_of
 from haste.trace import NotTraceable, Trace, trace
 
 _log = logging.getLogger(__name__)
+_MOST_PROGRAMS = 4  # image sizes that one model keeps programs of
+_MOST_LEVELS = 256  # rows of levels that a program remembers
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class CompiledModel(nn.Module):
         """The program of this image size under the present settings; None where there can be none."""
         settings = tuple(m.network_config for m in self._converted)
         if shape not in self._programs or self._programs[shape][0] != settings:
+            if shape not in self._programs and len(self._programs) == _MOST_PROGRAMS:
+                self._programs.pop(next(iter(self._programs)))  # the oldest: each holds its weights packed
             self._programs[shape] = settings, self._make(shape)
         return self._programs[shape][1]
 
@@ -100,6 +104,9 @@ class Program:
     def __init__(self, traced: Trace, threads: int) -> None:
         self.layers = [Layer(op, traced.buffers) for op in traced.operations]
         self._outputs = traced.buffers[traced.operations[-1].output].channels
+        configs = [layer.network_config for layer in self.layers if layer.network_config]
+        self._default: Level = configs[0].num_hyperplanes if configs else "dense"
+        self._known: dict[tuple[tuple[Level, ...], Forms | None], Tensor] = {}
         places, shapes = plan_memory(traced)
         operations = [layer.native(places) for layer in self.layers]
         try:
@@ -109,16 +116,25 @@ class Program:
 
     def run(self, images: Tensor, forms: Forms | None, times: Tensor | None = None) -> Tensor:
         """The logits (N, O); `times` (operations, 4) int64 takes the nanoseconds of a `LayerTime`."""
-        n, count = len(images), len(self.layers)
-        levels = torch.tensor([layer.levels(n, forms) for layer in self.layers], dtype=torch.int32).view(count, n)
+        n = len(images)
         logits = torch.empty(n, self._outputs)
-        counts = torch.empty(count, n, 7, dtype=torch.int64)
-        self._native.run(images.detach().contiguous(), levels, logits, counts, times)
+        counts = torch.empty(len(self.layers), n, 7, dtype=torch.int64)
+        self._native.run(images.detach().contiguous(), self._levels(n, forms), logits, counts, times)
         if record := current_record():
             for layer, counted in zip(self.layers, counts, strict=True):
                 if layer.flops:
                     record.add(layer.operation.name, layer.counts(counted))
         return logits
+
+    def _levels(self, images: int, forms: Forms | None) -> Tensor:
+        """(operations, N) int32 for the kernel; remembered, since it takes longer to find than a layer to compute."""
+        key = levels_of(images, self._default), forms
+        if key not in self._known:
+            if len(self._known) == _MOST_LEVELS:
+                self._known.clear()
+            rows = [layer.levels(images, forms) for layer in self.layers]
+            self._known[key] = torch.tensor(rows, dtype=torch.int32).view(len(rows), images)
+        return self._known[key]
 
 
 def plan_memory(traced: Trace) -> tuple[list[int], list[tuple[int, int, int, int]]]:

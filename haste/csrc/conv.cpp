@@ -8,7 +8,7 @@ namespace HASTE_NAMESPACE {
 namespace {
 
 constexpr int BAND = 256;      // most pixels of a band: their sums, 64 KB, stay in the second-level cache
-constexpr int SHARES = 4;      // bands and panels a thread at least, so that threads finish together
+constexpr int SHARES = 2;     // pieces of work a thread at least, so that threads finish together
 constexpr int SMALLEST = 32;   // pixels that a band needs to be worth a chunk's way into the cache
 
 enum Form { DENSE, ZEROS, PATCHES, FORMS };
@@ -104,9 +104,8 @@ class Run {
       if (form == DENSE) sum.executed = whole;
       if (form == ZEROS) sum.zeros = whole - sum.executed;
       if (form != DENSE && levels[i] > 0 && c.method.threshold > 0)
-        sum.hash_flops += HASTE_THRESHOLD_FLOPS * (int64_t)c.inputs *
-                          (c.kernel > 1 ? in.height * in.width : c.height * c.width);
-      memcpy(totals + (size_t)i * HASTE_COUNTS, &sum, sizeof sum);
+        sum.hash_flops += HASTE_THRESHOLD_FLOPS * entries_read(c, in);
+      memcpy(totals + (size_t)i * HASTE_COUNTS, &sum, HASTE_COUNTS * sizeof *totals);
     }
   }
 
@@ -118,10 +117,18 @@ class Run {
   }
 
   void find_edges() {
+    std::vector<int> steered;
+    for (int i = 0; i < n; i++)
+      if (levels[i] > 0 && form_of(c, levels[i]) != DENSE) steered.push_back(i);
+    if (steered.empty()) return;
+    const int rows = rows_read(c, in), all = rows * (int)steered.size();
+    space.energies.resize(all);
     pool.run([&](int t) {
-      for (int i = share(n, t); i < share(n, t + 1); i++)
-        if (form_of(c, levels[i]) != DENSE) space.edges[i] = near_zero(c, in, i, levels[i] % HASTE_ZEROS);
+      for (int r = share(all, t); r < share(all, t + 1); r++)
+        space.energies[r] = row_energy(c, in, steered[r / rows], r % rows);
     });
+    for (size_t i = 0; i < steered.size(); i++)
+      space.edges[steered[i]] = near_zero(c, in, &space.energies[i * rows], levels[steered[i]] % HASTE_ZEROS);
     if (images[PATCHES].empty()) return;
     for (int i : images[PATCHES])
       if (space.pruned[i].size() < in.image + 16) space.pruned[i].resize(in.image + 16);  // a vector is read past the end

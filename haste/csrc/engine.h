@@ -97,7 +97,7 @@ struct Patch {
   Lists merged;
 };
 
-struct Counts {
+struct alignas(64) Counts {
   int64_t executed, zeros, filters, input_flops, hash_flops, channels, buckets;
 };
 
@@ -127,7 +127,10 @@ class Stopwatch {
 // lists.cpp
 int make_list(const float* x, int n, int base, const uint8_t* keep, bool skip, float* values, uint16_t* entries,
               int* nonzero);
-float near_zero(const Conv& c, const Buffer& in, int image, int level);
+int rows_read(const Conv& c, const Buffer& in);
+int64_t entries_read(const Conv& c, const Buffer& in);
+double row_energy(const Conv& c, const Buffer& in, int image, int row);
+float near_zero(const Conv& c, const Buffer& in, const double* energies, int level);
 void prune(const Conv& c, const Buffer& in, int image, float edge, int from, int to, float* out);
 void list_image(const Conv& c, const Buffer& in, int image, float edge, Lists& lists, size_t first, int from, int to,
                 Counts* counts);

@@ -68,29 +68,37 @@ int make_list(const float* x, int n, int base, const uint8_t* keep, bool skip, f
   return count;
 }
 
-// The largest |x| |W_c|_F that counts as zero at a level: threshold / L of the root mean square over the layer's input;
-// 0 where nothing is pruned. In double, so that no order of summation moves it.
-PHASE float near_zero(const Conv& c, const Buffer& in, int image, int level) {
-  if (level < 1 || c.method.threshold <= 0) return 0;
-  const bool all = c.kernel > 1;  // a 1x1 convolution does not read what its stride leaves out
-  const int height = all ? in.height : c.height, width = all ? in.width : c.width, step = all ? 1 : c.step;
-  const int shift = in.border - (all ? 0 : c.padding), side = step * in.stride;
-  const float* norms = c.norms.get();
+// Rows of the input that a convolution reads; a 1x1 convolution does not read what its stride leaves out.
+int rows_read(const Conv& c, const Buffer& in) { return c.kernel > 1 ? in.height : c.height; }
+int64_t entries_read(const Conv& c, const Buffer& in) {
+  return (int64_t)c.inputs * (c.kernel > 1 ? in.height * in.width : c.height * c.width);
+}
+
+// The sum of (x |W_c|_F)^2 over one of these rows; in double, so that no order of summation moves what is near zero.
+PHASE double row_energy(const Conv& c, const Buffer& in, int image, int row) {
+  const bool all = c.kernel > 1;
+  const int width = all ? in.width : c.width, step = all ? 1 : c.step, shift = in.border - (all ? 0 : c.padding);
+  const float *norms = c.norms.get(), *x = in.at(image, row * step + shift, shift);
   d4 sums[4] = {};
-  for (int y = 0; y < height; y++) {
-    const float* x = in.at(image, y * step + shift, shift);
-    for (int z = 0; z < width; z++, x += side)
-      for (int k = 0; k < c.depth; k += 16)  // what pads a pixel and the norms is zero
-        for (int v = 0; v < 2; v++) {
-          const v8 e = load(x + k + 8 * v) * load(norms + k + 8 * v);
-          const d4 low = low_double(e), high = high_double(e);
-          sums[2 * v] += low * low;
-          sums[2 * v + 1] += high * high;
-        }
-  }
+  for (int z = 0; z < width; z++, x += step * in.stride)
+    for (int k = 0; k < c.depth; k += 16)  // what pads a pixel and the norms is zero
+      for (int v = 0; v < 2; v++) {
+        const v8 e = load(x + k + 8 * v) * load(norms + k + 8 * v);
+        const d4 low = low_double(e), high = high_double(e);
+        sums[2 * v] += low * low;
+        sums[2 * v + 1] += high * high;
+      }
   double total = 0;
   for (int i = 0; i < 16; i++) total += sums[i / 4][i % 4];
-  const double edge = c.method.threshold / level * std::sqrt(total / ((double)height * width * c.inputs));
+  return total;
+}
+
+// The largest |x| |W_c|_F that counts as zero at a level: threshold / L of the root mean square over the layer's input,
+// given the energy of its rows; 0 where nothing is near zero.
+float near_zero(const Conv& c, const Buffer& in, const double* energies, int level) {
+  double total = 0;
+  for (int row = 0; row < rows_read(c, in); row++) total += energies[row];
+  const double edge = c.method.threshold / level * std::sqrt(total / (double)entries_read(c, in));
   if (!std::isfinite(edge)) return 0;
   const float below = (float)edge;
   return (double)below > edge ? std::nextafter(below, 0.0f) : below;
@@ -116,6 +124,7 @@ PHASE void list_image(const Conv& c, const Buffer& in, int image, float edge, Li
   std::vector<int> across(in.columns);
   for (int column = 0; column < in.columns; column++) across[column] = readers(c, c.width, column - shift);
   const int left = in.border, right = in.border + in.width;
+  int64_t executed = 0;  // not in *counts at once, beside which another thread counts
   for (int row = from; row < to; row++) {
     const int down = row < in.border || row >= in.border + in.height ? 0 : readers(c, c.height, row - shift);
     for (int g = 0; g < lists.groups; g++) {
@@ -133,11 +142,12 @@ PHASE void list_image(const Conv& c, const Buffer& in, int image, float edge, Li
         const int count = edge > 0 ? live_entries<true>(x, norms, edge, round_up(n, 8), column * n, values, entries)
                                    : live_entries<false>(x, norms, edge, round_up(n, 8), column * n, values, entries);
         at += (uint32_t)count;
-        counts->executed += (int64_t)count * read;
+        executed += (int64_t)count * read;
       }
       starts[in.columns] = at;
     }
   }
+  counts->executed += executed;
 }
 
 }  // namespace HASTE_NAMESPACE

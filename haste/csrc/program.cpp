@@ -91,6 +91,15 @@ void copy_planes(Conv& c) {
   }
 }
 
+// One more pixel of a pooling window; a NaN wins, as in torch.
+void add_pixel(const float* x, bool average, int channels, float* to) {
+  if (average) {
+    for (int c = 0; c < channels; c++) to[c] += x[c];
+  } else {
+    for (int c = 0; c < channels; c++) to[c] = x[c] > to[c] || x[c] != x[c] ? x[c] : to[c];
+  }
+}
+
 struct Program {
   std::vector<haste_buffer> shapes;
   std::vector<Buffer> buffers;
@@ -143,23 +152,17 @@ struct Program {
 
   void pool_pixels(const Operation& op, int n) {
     const Buffer &in = buffers[op.spec.in], &out = buffers[op.spec.out];
+    const int k = op.spec.kernel, step = op.spec.stride, top = -op.spec.padding;
     const bool average = op.spec.kind == HASTE_AVGPOOL;
-    const int k = op.spec.kernel, step = op.spec.stride, shift = in.border - op.spec.padding;
     for (int i = 0; i < n; i++)
       for (int y = 0; y < out.height; y++)
         for (int z = 0; z < out.width; z++) {
           float* to = out.at(i, y + out.border, z + out.border);
-          for (int c = 0; c < out.stride; c++) {
-            float value = average ? 0 : -INFINITY;
-            for (int ky = 0; ky < k; ky++)
-              for (int kx = 0; kx < k; kx++) {
-                const int r = y * step + ky - op.spec.padding, s = z * step + kx - op.spec.padding;
-                if (r < 0 || s < 0 || r >= in.height || s >= in.width) continue;
-                const float v = in.at(i, y * step + ky + shift, z * step + kx + shift)[c];
-                value = average ? value + v : v > value || v != v ? v : value;
-              }
-            to[c] = average ? value / (float)(k * k) : value;
-          }
+          for (int c = 0; c < out.stride; c++) to[c] = average ? 0 : -INFINITY;
+          for (int r = std::max(0, y * step + top); r < std::min(in.height, y * step + top + k); r++)
+            for (int s = std::max(0, z * step + top); s < std::min(in.width, z * step + top + k); s++)
+              add_pixel(in.at(i, r + in.border, s + in.border), average, out.stride, to);
+          for (int c = 0; c < out.stride; c++) to[c] = average ? to[c] / (float)(k * k) : to[c];
         }
   }
 

@@ -278,3 +278,14 @@ def test_programs_that_run_at_once_take_turns_and_keep_their_results() -> None:
         alone = [model(x) for model in compiled]
         together = list(pool.map(lambda i: compiled[i % 2](x), range(40)))
     assert all(torch.equal(y, alone[i % 2]) for i, y in enumerate(together))
+
+
+def test_a_model_keeps_programs_of_the_newest_image_sizes_alone() -> None:
+    model = Network(16, 8, 3, 1, 1).eval()
+    convert_(model)
+    compiled = compiled_of(model, threads=1)
+    assert isinstance(compiled, CompiledModel)
+    with torch.no_grad():
+        for side in (5, 6, 7, 8, 9, 10):
+            compiled(torch.randn(1, 2, side, side))
+    assert list(compiled._programs) == [(2, side, side) for side in (7, 8, 9, 10)]
