@@ -40,6 +40,7 @@ void tile(const Chunk& chunk, int taps, const Pixel* pixels, size_t offset, int 
     x[i] = pixels[i].input + offset;
   }
   for (int t = 0; t < taps; t++) {
+#pragma GCC unroll 4  // so that the branch predictor knows where the loop ends
     for (int k = 0; k < chunk.size; k++, w += width) {
       const v8 w0 = load(w), w1 = load(w + 8);
       for (int i = 0; i < PIXELS; i++) {
