@@ -8,7 +8,7 @@ from torch import nn
 
 import haste
 from app.contract import Calibration, Point
-from haste.calibrate import calibrate, identity_of
+from haste.calibrate import calibrate, configuration_of, identity_of
 from haste.calibration import Calibration as Measured
 from haste.images import open_image, preprocess
 from haste.models import WeightsRecord
@@ -27,17 +27,31 @@ class Calibrator:
         self._file = file
         self._measured = None if file is None else Measured.load(file)
         self._seconds = seconds
+        self._applied: dict[str, tuple[Calibration, Measured]] = {}
         self._batches = tuple(dict.fromkeys((1, most_images)))
 
+    def still_holds(self, network: nn.Module, name: str) -> Calibration | None:
+        """After other settings: the network goes on with its calibration where it was made with them, else without."""
+        known = self._applied.get(name)
+        if known is None or not isinstance(network, CompiledModel):
+            return None
+        described, found = known
+        if configuration_of(network) == found.identity.configuration:
+            network.forms = found.form
+            return described
+        network.forms = None
+        _log.warning("the calibration of model %s was made with other settings of the method: it is not used", name)
+        return None
+
     def apply(self, network: nn.Module, record: WeightsRecord) -> Calibration | None:
-        """Let the network use the fastest forms, and say how they were found; None where it has no native program."""
+        """Let the network use the fastest forms, and say how they were found; None where nothing was measured."""
         if not isinstance(network, CompiledModel):
             return None
         if self._measured is not None:
             reason = self._measured.stale(identity_of(network))
             if reason is None:
                 network.forms = self._measured.form
-                return _described("file", self._measured)
+                return self._remember(record.name, "file", self._measured)
             _log.warning(
                 "%s is refused for model %s: %s; make a new one: haste calibrate", self._file, record.name, reason
             )
@@ -46,7 +60,12 @@ class Calibrator:
         images = torch.stack([preprocess(open_image(path), record) for path in sorted(_SAMPLES.glob("*.jpg"))])
         found = calibrate(network, images, levels=_LEVELS, batches=self._batches, seconds=self._seconds)
         _log.info("model %s is calibrated after %.1f s: %s", record.name, found.seconds, _frontier_text(found))
-        return _described("start", found)
+        return self._remember(record.name, "start", found)
+
+    def _remember(self, name: str, source: str, found: Measured) -> Calibration:
+        described = _described(source, found)
+        self._applied[name] = described, found
+        return described
 
 
 def _described(source: str, found: Measured) -> Calibration:

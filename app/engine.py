@@ -40,7 +40,7 @@ class _Loaded:
 
 
 class TorchEngine:
-    """The `Engine` of the contract, on haste's reference implementation."""
+    """The `Engine` of the contract, on haste's compiled programs."""
 
     levels = LevelRange(MIN_HYPERPLANES, MAX_HYPERPLANES)
 
@@ -97,6 +97,7 @@ class TorchEngine:
         if config != loaded.config:
             haste.reconfigure_(loaded.converted, config)
             loaded.config = config
+            loaded.calibration = self._calibrator.still_holds(loaded.network, model)
 
     def prepare(self, model: str, image: Image.Image) -> Prepared:
         return preprocess(image, self._records[model])

@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         ge=0,
         le=600_000,
         description="Time for a short calibration of each model at start where no file fits; 0: none, every layer "
-        "does all that its level asks for.",
+        "does all that its level asks for. Everything is measured three times at least, which may take longer.",
     )
     top_k: int = Field(5, ge=1, le=1000, description="Classes in an answer where the request names no `top_k`.")
 

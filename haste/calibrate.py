@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,8 @@ from haste import kernel
 from haste.calibration import Calibration, Identity, Point, Times, on_frontier
 from haste.config import HasteConfig, Level, check_level
 from haste.conv import HasteConv2d
-from haste.evaluate import evaluate
-from haste.layer import Form, Forms
+from haste.evaluate import Evaluation, evaluate
+from haste.layer import Form, always
 from haste.program import CompiledModel
 from haste.steering import num_hyperplanes
 
@@ -36,9 +37,13 @@ def identity_of(model: CompiledModel) -> Identity:
     for name, value in sorted(model.network.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.contiguous().numpy().tobytes())
+    return Identity(kernel.cpu(), model.threads, kernel.version(), digest.hexdigest(), configuration_of(model))
+
+
+def configuration_of(model: CompiledModel) -> str:
+    """The settings of the method that a calibration of `model` depends on, as JSON."""
     configs = [m.network_config for m in model.network.modules() if isinstance(m, HasteConv2d)]
-    settings = _text(configs[0]) if configs else "not converted"
-    return Identity(kernel.cpu(), model.threads, kernel.version(), digest.hexdigest(), settings)
+    return _text(configs[0]) if configs else "not converted"
 
 
 def _text(config: HasteConfig) -> str:
@@ -58,8 +63,9 @@ def calibrate(
 ) -> Calibration:
     """Measure, choose the fastest forms, measure the whole network with them; the model uses them from then on.
 
-    images: (N, 3, S, S) float32, normalised; taken in turns, repeated where a batch is larger. progress: called with
-    the whole seconds that have passed. ValueError for a model without a native program, or nothing to measure.
+    images: (N, 3, S, S) float32, normalised; taken in turns, repeated where a batch is larger. seconds: the time to
+    take; everything is measured three times at least, which may take longer. progress: called with whole seconds.
+    ValueError for a model without a native program, or nothing to measure.
     """
     if not isinstance(model, CompiledModel):
         raise ValueError("only a model with a native program can be calibrated; the reference has one form of a layer")
@@ -69,7 +75,10 @@ def calibrate(
     turns = _Turns(images, batches, seconds, progress)
     times, calls = _time_layers(model, turns, levels)
     forms: dict[int, dict[str, dict[str, Form]]] = {
-        batch: {level: {layer: _fastest(ms) for layer, ms in rows.items()} for level, rows in by_level.items()}
+        batch: {
+            level: {layer: _choose(model, level, layer, ms) for layer, ms in rows.items()}
+            for level, rows in by_level.items()
+        }
         for batch, by_level in times.items()
     }
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -102,10 +111,6 @@ class _Turns:
                 self.told = whole
 
 
-def _fastest(milliseconds: dict[Form, float]) -> Form:
-    return min(milliseconds, key=milliseconds.__getitem__)
-
-
 def _time_layers(model: CompiledModel, turns: _Turns, levels: Sequence[Level]) -> tuple[Times, dict[int, float]]:
     """Medians over rounds of everything in turns, and what a call of each batch size takes outside of its layers."""
     taken: dict[tuple[int, Level, str, Form], list[float]] = {}
@@ -113,7 +118,7 @@ def _time_layers(model: CompiledModel, turns: _Turns, levels: Sequence[Level]) -
     runs = [(level, form) for level in levels for form in _FORMS.get(str(level), _STEERED)]
     for x in turns.until(_SHARE):
         for level, form in runs:
-            model.forms = _always(form)
+            model.forms = always(form)
             start = time.perf_counter()
             with num_hyperplanes(level):
                 rows = model.timed(x)
@@ -122,7 +127,7 @@ def _time_layers(model: CompiledModel, turns: _Turns, levels: Sequence[Level]) -
                 taken.setdefault((len(x), level, row.name, form), []).append(1e3 * row.total)
             calls.setdefault(len(x), []).append(1e3 * (wall - sum(row.total for row in rows)))
     times: Times = {}
-    forms = _possible(model)
+    forms = possible_forms(model)
     for (batch, level, layer, form), values in taken.items():
         own = times.setdefault(batch, {}).setdefault(str(level), {}).setdefault(layer, {})
         own["dense"] = _median(taken[batch, "dense", layer, "dense"])
@@ -131,14 +136,23 @@ def _time_layers(model: CompiledModel, turns: _Turns, levels: Sequence[Level]) -
     return times, {batch: _median(values) for batch, values in calls.items()}
 
 
-def _possible(model: CompiledModel) -> dict[str, tuple[Form, ...]]:
+def possible_forms(model: CompiledModel) -> dict[str, tuple[Form, ...]]:
     """What the converted layers can do beside dense."""
     converted = [m for m in model.network.modules() if isinstance(m, HasteConv2d)]
     return {m.layer: _STEERED if m.config.merge_of(m.in_channels) != "none" else ("zeros",) for m in converted}
 
 
-def _always(form: Form) -> Forms:
-    return lambda *_: form
+def _choose(model: CompiledModel, level: str, layer: str, milliseconds: dict[Form, float]) -> Form:
+    """The fastest form; where L steers nothing but merging, merging stays, or L would have no effect."""
+    configs = {m.layer: m.config for m in model.network.modules() if isinstance(m, HasteConv2d)}
+    steers = layer not in configs or (configs[layer].threshold > 0 and configs[layer].skip_pixels is not None)
+    if level.isdecimal() and "merge" in milliseconds and not steers:
+        return "merge"
+    return min(milliseconds, key=milliseconds.__getitem__)
+
+
+def _form_in_batch(found: Calibration, batch: int, layer: str, level: Level, _images: int) -> Form:
+    return found.form(layer, level, batch)
 
 
 def _median(milliseconds: list[float]) -> float:
@@ -147,9 +161,13 @@ def _median(milliseconds: list[float]) -> float:
 
 def _time_network(model: CompiledModel, turns: _Turns, found: Calibration, levels: Sequence[Level]) -> list[Point]:
     """Every level and batch with the forms chosen: predicted and measured, and what it costs in accuracy."""
+    quality: dict[tuple[int, Level], Evaluation] = {}
     labels = torch.zeros(len(turns.images), dtype=torch.int64)
-    chunks = zip(turns.images.split(max(turns.batches)), labels.split(max(turns.batches)), strict=True)
-    quality = {row.level: row for row in evaluate(model, chunks, levels)}
+    for batch in turns.batches:
+        model.forms = partial(_form_in_batch, found, batch)
+        chunks = zip(turns.images.split(batch), labels.split(batch), strict=True)
+        quality |= {(batch, row.level): row for row in evaluate(model, chunks, levels)}
+    model.forms = found.form
     taken: dict[tuple[int, Level], list[float]] = {}
     with torch.inference_mode():
         for x in turns.until(1):
@@ -160,7 +178,7 @@ def _time_network(model: CompiledModel, turns: _Turns, found: Calibration, level
                     taken.setdefault((len(x), level), []).append(1e3 * (time.perf_counter() - start))
     points = []
     for (batch, level), values in taken.items():
-        row, tenths = quality[level], statistics.quantiles(values, n=10)
+        row, tenths = quality[batch, level], statistics.quantiles(values, n=10, method="inclusive")
         points.append(
             Point(
                 level=level,

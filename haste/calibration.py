@@ -94,15 +94,19 @@ class Calibration:
             return _parse(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path}: no calibration of this version: {type(error).__name__}: {error}") from error
 
 
 def _parse(data: dict[str, Any]) -> Calibration:
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']!r}, not {FORMAT}")
-    points = [Point(**(point | {"level": parse_level(str(point["level"]))})) for point in data["points"]]
-    forms = {int(batch): by_level for batch, by_level in data["forms"].items()}
+    points = [_point(point) for point in data["points"]]
+    forms = {_whole(batch): by_level for batch, by_level in data["forms"].items()}
+    calls = {_whole(batch): _number(ms) for batch, ms in data["calls"].items()}
+    times = {_whole(batch): by_level for batch, by_level in data["times"].items()}
+    if not set(forms) == set(times) == set(calls):
+        raise ValueError("forms, times and calls are of different batches")
     for by_level in forms.values():
         for level, by_layer in by_level.items():
             parse_level(level)
@@ -113,13 +117,33 @@ def _parse(data: dict[str, Any]) -> Calibration:
     return Calibration(
         Identity(**data["identity"]),
         str(data["made"]),
-        float(data["seconds"]),
+        _number(data["seconds"]),
         int(data["images"]),
-        {int(batch): by_level for batch, by_level in data["times"].items()},
-        {int(batch): float(ms) for batch, ms in data["calls"].items()},
+        times,
+        calls,
         forms,
         tuple(points),
     )
+
+
+def _point(values: dict[str, Any]) -> Point:
+    names = values.keys() - {"level", "batch", "frontier", "reduction"}
+    numbers = {name: _number(values[name]) for name in names} | {"reduction": 1 - _number(1 - values["reduction"])}
+    level = parse_level(str(values["level"]))
+    return Point(level=level, batch=_whole(values["batch"]), frontier=values["frontier"] is True, **numbers)
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ValueError(f"{value!r} is no finite number of at least 0")
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and len(text) < 5 and int(text) > 0):
+        raise ValueError(f"{value!r} is no batch size")
+    return int(text)
 
 
 def on_frontier(points: list[Point]) -> list[Point]:

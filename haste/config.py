@@ -94,7 +94,7 @@ class HasteConfig:
     drop_zero:       channels that are zero in the window are neither merged nor convolved.
     skip_pixels:     neighbouring outputs of a row that share one decision to skip a tap that reads zeros; None: off.
     threshold:       at an integer L, an input x_c counts as zero where |x_c| |W_c|_F is at most threshold / L of the
-                     root mean square of those products over the layer's input; 0: off.
+                     root mean square of those products over the layer's input; 0: off. Without `skip_pixels`: off.
     min_channels:    layers with fewer input channels are not converted.
     merge_channels:  converted layers with fewer input channels merge nothing: their patches do not repay it.
     layers:          exceptions by layer name.

@@ -63,14 +63,19 @@ def draw_calibration(found: Calibration, path: Path) -> None:
     speed.set(xlabel="level L", ylabel="ms an image (median, p10-p90)", ylim=(0, None))
     speed.grid(alpha=0.3)
     speed.legend()
+    chosen.set(xlabel="level L", title=f"fastest form of each layer, batch {batch}")
+    if layers:
+        _forms(chosen, [[found.forms[batch][level][layer] for level in levels] for layer in layers], levels, layers)
+    figure.suptitle(f"{found.identity.cpu}, {found.identity.threads} threads")
+    figure.savefig(path, dpi=130)
+
+
+def _forms(chosen: Axes, rows: list[list[str]], levels: list[str], layers: list[str]) -> None:
     forms = ("dense", "zeros", "merge")
     colours = ("0.75", "tab:blue", "tab:orange")
-    cells = [[forms.index(found.forms[batch][level][layer]) for level in levels] for layer in layers]
+    cells = [[forms.index(form) for form in row] for row in rows]
     chosen.imshow(cells, aspect="auto", cmap=ListedColormap(colours), vmin=0, vmax=2)
     chosen.set_xticks(range(len(levels)), levels)
     chosen.set_yticks(range(len(layers)), layers, fontsize=7)
-    chosen.set(xlabel="level L", title=f"fastest form of each layer, batch {batch}")
     marks = [Patch(color=colour, label=form) for colour, form in zip(colours, forms, strict=True)]
     chosen.legend(handles=marks, loc="upper left", bbox_to_anchor=(1, 1))
-    figure.suptitle(f"{found.identity.cpu}, {found.identity.threads} threads")
-    figure.savefig(path, dpi=130)

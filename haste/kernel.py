@@ -53,7 +53,7 @@ def threads() -> int:
     asked = os.environ.get("HASTE_THREADS")
     if asked is None:
         return _quota()
-    if not (asked.isascii() and asked.isdecimal() and 1 <= int(asked[:4]) <= 256):
+    if not (asked.isascii() and asked.isdecimal() and len(asked) < 4 and 1 <= int(asked) <= 256):
         raise ValueError(f"HASTE_THREADS must be 1..256, not {asked!r}")
     return int(asked)
 

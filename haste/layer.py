@@ -1,6 +1,7 @@
 """One operation of a program: how the kernel sees it, which level it runs at, and what its counts mean."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Literal, TypeAlias
 
 import torch
@@ -18,7 +19,8 @@ from haste.trace import CONVOLUTION, LINEAR, Buffer, NotTraceable, Operation
 Form = Literal["dense", "zeros", "merge"]
 """How a layer computes: every MAC, what is (near) zero skipped, or merging as well."""
 Forms: TypeAlias = Callable[[str, Level, int], Form]
-"""The form of a layer at its level and a number of images; one that leaves more accuracy than the level asks for."""
+"""The form of a layer, of the level that was asked of the network and the number of images in the batch. A form may
+leave out what the layer would do at that level, never add to it."""
 
 _MERGES = ("mean", "projection", "none")  # in the kernel's order
 _DENSE, _EXACT, _ZEROS = -1, 0, 64  # levels as the kernel writes them
@@ -45,8 +47,10 @@ class Layer:
         if self.network_config is None:
             return [_DENSE] * images
         name = self.operation.name
-        levels = [self.network_config.level_of(name, v) for v in levels_of(images, self.network_config.num_hyperplanes)]
-        return [_number(level, forms(name, level, images) if forms else "merge") for level in levels]
+        asked = levels_of(images, self.network_config.num_hyperplanes)
+        own = [self.network_config.level_of(name, level) for level in asked]
+        chosen: list[Form] = [forms(name, level, images) if forms else "merge" for level in asked]
+        return [_number(level, form) for level, form in zip(own, chosen, strict=True)]
 
     def counts(self, counted: Tensor) -> LayerCounts:
         """(N, 7) int64 of the kernel -> the counts of the specification."""
@@ -102,6 +106,12 @@ class Layer:
             norms=self.converted.weight.detach().pow(2).sum((0, 2, 3)).sqrt().contiguous(),
             planes=planes,
         )
+
+
+@cache
+def always(form: Form) -> Forms:
+    """Every layer in this form; one function a form, since programs remember the levels that follow from it."""
+    return lambda *_: form
 
 
 def _number(level: Level, form: Form) -> int:

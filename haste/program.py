@@ -1,6 +1,7 @@
 """A traced model as one native call a batch, with the same steering and recording as the model itself."""
 
 import logging
+import threading
 from contextvars import Context
 from dataclasses import dataclass
 
@@ -55,9 +56,11 @@ class CompiledModel(nn.Module):
         self.eval()
         self._converted = [m for m in network.modules() if isinstance(m, HasteConv2d)]
         self.forms: Forms | None = None  # set by a calibration; None: every layer does all that its level asks for
+        self._making = threading.Lock()
         self._programs: dict[tuple[int, ...], tuple[tuple[HasteConfig, ...], Program | None]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) float32 on the CPU -> (N, O); anything else goes to the network itself."""
         if images.ndim != 4 or images.dtype != torch.float32 or images.device.type != "cpu":
             return self.network(images)  # type: ignore[no-any-return]
         program = self._program(tuple(images.shape[1:]))
@@ -65,29 +68,33 @@ class CompiledModel(nn.Module):
 
     def layers(self, images: Tensor) -> list[Layer]:
         """The operations for images of this size. ValueError without a program."""
-        program = self._program(tuple(images.shape[1:]))
-        if program is None:
-            raise ValueError("there is no native program of this model: its layers cannot be timed")
-        return program.layers
+        return self._native_program(images).layers
 
     def timed(self, images: Tensor) -> list[LayerTime]:
         """Run once under the present steering and forms; the time of every operation. ValueError without a program."""
-        self.layers(images)
-        program = self._program(tuple(images.shape[1:]))
-        assert program is not None
+        program = self._native_program(images)
         times = torch.empty(len(program.layers), 4, dtype=torch.int64)
         program.run(images, self.forms, times)
         rows = zip(program.layers, times.tolist(), strict=True)
         return [LayerTime(layer.operation.name, *(ns / 1e9 for ns in row)) for layer, row in rows]
 
+    def _native_program(self, images: Tensor) -> "Program":
+        program = self._program(tuple(images.shape[1:]))
+        if program is None:
+            raise ValueError("there is no native program of this model: its layers cannot be timed")
+        return program
+
     def _program(self, shape: tuple[int, ...]) -> "Program | None":
         """The program of this image size under the present settings; None where there can be none."""
         settings = tuple(m.network_config for m in self._converted)
-        if shape not in self._programs or self._programs[shape][0] != settings:
-            if shape not in self._programs and len(self._programs) == _MOST_PROGRAMS:
-                self._programs.pop(next(iter(self._programs)))  # the oldest: each holds its weights packed
-            self._programs[shape] = settings, self._make(shape)
-        return self._programs[shape][1]
+        with self._making:
+            found = self._programs.get(shape)
+            if found is None or found[0] != settings:
+                self._programs.pop(shape, None)
+                while len(self._programs) >= _MOST_PROGRAMS:
+                    self._programs.pop(next(iter(self._programs)))  # the oldest: each holds its weights packed
+                found = self._programs[shape] = settings, self._make(shape)
+            return found[1]
 
     def _make(self, shape: tuple[int, ...]) -> "Program | None":
         try:
@@ -129,12 +136,13 @@ class Program:
     def _levels(self, images: int, forms: Forms | None) -> Tensor:
         """(operations, N) int32 for the kernel; remembered, since it takes longer to find than a layer to compute."""
         key = levels_of(images, self._default), forms
-        if key not in self._known:
-            if len(self._known) == _MOST_LEVELS:
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_LEVELS:
                 self._known.clear()
             rows = [layer.levels(images, forms) for layer in self.layers]
-            self._known[key] = torch.tensor(rows, dtype=torch.int32).view(len(rows), images)
-        return self._known[key]
+            found = self._known[key] = torch.tensor(rows, dtype=torch.int32).view(len(rows), images)
+        return found
 
 
 def plan_memory(traced: Trace) -> tuple[list[int], list[tuple[int, int, int, int]]]:

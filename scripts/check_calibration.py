@@ -7,6 +7,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from haste.bench.layers import layer_table
 from haste.calibrate import identity_of
 from haste.calibration import Calibration
 from haste.commands.calibrate import read_images
+from haste.layer import Form
 from haste.models import load_pretrained
 from haste.program import CompiledModel
 
 SAMPLES = Path(haste.__file__).parent / "samples"
-NOISE = 1.05  # medians of two runs of one layer differ by this much
 
 
 def main() -> None:
@@ -43,9 +44,8 @@ def main() -> None:
     slower, points = [], []
     for batch in found.forms:
         levels = [haste.parse_level(level) for level in found.forms[batch]]
-        slower += slower_layers(
-            model, found, images[:batch], [level for level in levels if level != "dense"], args.rounds
-        )
+        steered = [level for level in levels if level != "dense"]
+        slower += slower_layers(model, found, images[[i % len(images) for i in range(batch)]], steered, args.rounds)
         points += whole(model, found, images, batch, levels, args.rounds)
     errors = [abs(point["predicted_ms"] / point["median_ms"] - 1) for point in points]
     report = {
@@ -61,25 +61,32 @@ def main() -> None:
 
 
 def slower_layers(
-    model: CompiledModel, found: Calibration, images: torch.Tensor, levels: list[haste.Level], rounds: int
+    model: CompiledModel, found: Calibration, images: torch.Tensor, levels: Sequence[haste.Level], rounds: int
 ) -> list[dict[str, Any]]:
-    """Layers whose chosen form took longer than dense, in runs in turns."""
-    runs = [("dense", "dense")] + [(level, form) for level in levels for form in ("zeros", "merge")]
-    rows = {(row.layer, row.L, row.form): row.total_ms for row in layer_table(model, images, runs, rounds)}  # type: ignore[arg-type]
+    """Layers whose chosen form took longer than dense in both of two runs; noise seldom does that twice."""
+    runs: list[tuple[haste.Level, Form]] = [("dense", "dense")]
+    steered: tuple[Form, ...] = ("zeros", "merge")
+    runs += [(level, form) for level in levels for form in steered if form == "zeros" or level != "exact"]
+    tables = [{(r.layer, r.L, r.form): r.total_ms for r in layer_table(model, images, runs, rounds)} for _ in range(2)]
     result: list[dict[str, Any]] = []
     for level in levels:
         for layer, form in found.forms[len(images)][str(level)].items():
-            chosen = rows.get((layer, level, form))
-            dense = rows.get((layer, "dense", "dense"))
-            if form != "dense" and chosen and dense and chosen > NOISE * dense:
-                result.append(
-                    {"batch": len(images), "L": level, "layer": layer, "form": form, "ms": chosen, "dense_ms": dense}
-                )
+            key = (layer, level, form)
+            if form == "dense" or key not in tables[0]:
+                continue
+            ratios = [round(table[key] / table[layer, "dense", "dense"], 3) for table in tables]
+            if min(ratios) > 1:
+                result.append({"batch": len(images), "L": level, "layer": layer, "form": form, "over_dense": ratios})
     return result
 
 
 def whole(
-    model: CompiledModel, found: Calibration, images: torch.Tensor, batch: int, levels: list[haste.Level], rounds: int
+    model: CompiledModel,
+    found: Calibration,
+    images: torch.Tensor,
+    batch: int,
+    levels: Sequence[haste.Level],
+    rounds: int,
 ) -> list[dict[str, Any]]:
     """Predicted and measured milliseconds of the whole network."""
     model.forms = found.form

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.settings_doc import settings_markdown
-from haste.bench.rows import MAX_LOSS
+from haste.bench.rows import fastest_peer, quotable
 from haste.cli import build_parser
 
 ROOT = Path(__file__).parent.parent
@@ -21,6 +21,7 @@ LAYERS = (
     "layer",
     "shape",
     "threads",
+    "batch",
     "L",
     "form",
     "ms",
@@ -109,16 +110,14 @@ def result_table(name: str, rows: list[dict[str, Any]]) -> tuple[tuple[str, ...]
 
 def race_row(row: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[str, ...]:
     """One row of `haste bench --json`; its speed-up over the fastest rival, where it may be quoted."""
-    rivals = [r for r in rows if (r["threads"], r["batch"]) == (row["threads"], row["batch"]) and r["median_ms"]]
-    peer = min((r["median_ms"] for r in rivals if not r["runtime"].startswith("haste")), default=None)
-    quotable = peer and row["median_ms"] and row["top1_loss"] is not None and row["top1_loss"] <= MAX_LOSS
+    peer = fastest_peer([r for r in rows if (r["threads"], r["batch"]) == (row["threads"], row["batch"])])
     times = (
         ("wrong", "")
         if not row["median_ms"]
         else (f"{row['median_ms']:.2f}", f"{row['p10_ms']:.2f}-{row['p90_ms']:.2f}")
     )
     shares = ["" if row[name] is None else f"{row[name]:.2%}" for name in ("flop_reduction", "top1_loss")]
-    ratio = f"{peer / row['median_ms']:.2f}x" if quotable else ""
+    ratio = f"{peer['median_ms'] / row['median_ms']:.2f}x" if peer and quotable(row) else ""
     return (
         row["runtime"],
         row["version"],
@@ -135,7 +134,16 @@ def layer_row(row: dict[str, Any]) -> tuple[str, ...]:
     """One row of `haste bench --layers`."""
     times = [f"{row[f'{name}_ms']:.3f}" for name in ("total", "listing", "hashing", "merging", "multiplying")]
     shares = [f"{row[name]:.0%}" for name in ("kept", "peak_share", "bandwidth_share")]
-    return (row["layer"], row["shape"], str(row["threads"]), str(row["L"]), row["form"], *times, *shares)
+    return (
+        row["layer"],
+        row["shape"],
+        str(row["threads"]),
+        str(row["batch"]),
+        str(row["L"]),
+        row["form"],
+        *times,
+        *shares,
+    )
 
 
 def result_row(row: dict[str, Any]) -> tuple[str, ...]:

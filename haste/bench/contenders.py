@@ -186,5 +186,5 @@ def able(
                 export(model, side, batch, folder, str(PEERS[name].reads))
             starting.append(name)
         except (ValueError, OSError, RuntimeError, SubprocessError) as error:
-            notes.append(f"{name} skipped: {str(error).splitlines()[0]}")
+            notes.append(f"{name} skipped: {(str(error).splitlines() or [type(error).__name__])[0]}")
     return starting, notes

@@ -12,6 +12,8 @@ from torch import nn
 
 ONNX, MNN, NCNN = ".onnx", ".mnn", ".ncnn.param"
 _LIMIT_S = 600
+# The converter itself: MNN's own script around it installs a package with pip and reports what was converted.
+_MNNCONVERT = "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)"
 
 
 def exported(folder: Path, batch: int, suffix: str) -> Path:
@@ -39,7 +41,7 @@ def export(model: nn.Module, side: int, batch: int, folder: Path, suffix: str) -
         _export_onnx(model, shape, source)
     if suffix == MNN:
         files = ("--modelFile", str(source), "--MNNModel", str(file), "--bizCode", "haste")
-        _convert([sys.executable, "-m", "MNN.tools.mnnconvert", "-f", "ONNX", *files], file)
+        _convert([sys.executable, "-c", _MNNCONVERT, "-f", "ONNX", *files], file)
     elif suffix == NCNN:
         pnnx = str(import_module("pnnx").EXEC_PATH)
         _convert([pnnx, str(source), f"inputshape={list(shape)}".replace(" ", ""), "fp16=0"], file)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from haste import kernel
+from haste.calibrate import possible_forms
 from haste.config import Level
-from haste.layer import Form, Forms, Layer
+from haste.layer import Form, Layer, always
 from haste.program import CompiledModel, LayerTime
 from haste.steering import num_hyperplanes, recording
 
@@ -18,7 +19,8 @@ class LayerRow:
     """One layer in one form at one level: medians in milliseconds, and shares of what was measured on this machine.
 
     shape: input channels @ output side, kernel, stride -> output channels. kept: share of the multiply-adds executed.
-    peak_share: multiply-adds executed in the time of multiplying, against the peak of the threads; bandwidth_share:
+    peak_share: multiply-adds executed in the time of multiplying, against one thread's peak times the threads;
+    bandwidth_share:
     weights, inputs and outputs moved once in the layer's time, against reading from memory with one thread.
     """
 
@@ -50,15 +52,16 @@ def layer_table(
     """Run the batch `images` (N, 3, S, S) in turns over (level, form), and describe every layer that multiplies."""
     peak, bandwidth = kernel.measure(kernel.implementation())
     layers = {layer.operation.name: layer for layer in model.layers(images) if layer.flops}
+    possible = possible_forms(model)
     times: dict[tuple[Level, Form, str], list[LayerTime]] = {}
     kept: dict[tuple[Level, Form, str], float] = {}
     for turn in range(rounds + 1):  # the first warms up
         for level, form in runs:
-            model.forms = _always(form)
+            model.forms = always(form)
             with num_hyperplanes(level), recording() as record:
                 rows = model.timed(images)
             for row in rows:
-                if row.name in layers and turn:
+                if turn and row.name in layers and form in ("dense", *possible.get(row.name, ())):
                     key, counts = (level, form, row.name), record.layers[row.name]
                     times.setdefault(key, []).append(row)
                     kept[key] = int(counts.convolution.sum()) / int(counts.dense.sum())
@@ -92,10 +95,6 @@ def layer_table(
             )
         )
     return table
-
-
-def _always(form: Form) -> Forms:
-    return lambda *_: form
 
 
 def _median(rows: Sequence[LayerTime], part: str) -> float:

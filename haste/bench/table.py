@@ -13,8 +13,8 @@ from haste.layer import Form
 
 _COLUMNS = ("layer", "shape", "L", "form", "ms", "list", "hash", "merge", "multiply", "kept", "of peak", "of memory")
 _CAPTION = (
-    "ms: medians of a batch; kept: multiply-adds executed; of peak: these against the measured peak of the threads; "
-    "of memory: weights, inputs and outputs moved once against the measured bandwidth of one thread"
+    "ms: medians of a batch; kept: multiply-adds executed; of peak: these against one thread's measured peak times the "
+    "threads; of memory: weights, inputs and outputs moved once against the measured bandwidth of one thread"
 )
 
 

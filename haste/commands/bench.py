@@ -89,6 +89,10 @@ def run(args: argparse.Namespace) -> None:
     model, record = load_network(args)
     images = read_images(args.images, record)
     rows: list[dict[str, Any]] = []
+    if args.evaluation and args.calibration != "none":
+        raise ValueError(f"{args.evaluation}: an evaluation is of the method in full; it needs --calibration none")
+    if args.evaluation:
+        stored(args.evaluation, args.model, args.preset, _config(args))  # said now, not after the work
     with TemporaryDirectory(prefix="haste-bench-") as folder:
         np.save(Path(folder) / "images.npy", images.numpy())
         starting, notes = able(peers, model, record.input_size, batches, Path(folder))
@@ -107,11 +111,11 @@ def run(args: argparse.Namespace) -> None:
             Console().print(_table(raced, f"{record.name}, preset {args.preset}, {title}"))
             notes += outcome.lost
             rows += raced
+            if args.json:
+                args.json.write_text(json.dumps(rows, indent=2) + "\n")
     if unknown := [str(level) for level in levels if level not in qualities]:
         notes.append(f"nothing tells what L = {', '.join(unknown)} costs: no speed-up (--data or --evaluation)")
     print(*(f"haste: {note}" for note in dict.fromkeys(notes)), sep="\n", end="\n" * bool(notes), file=sys.stderr)
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n")
     if args.layers:
         args.layers.write_text(json.dumps(_layers(model, images, levels, threads, batches), indent=1) + "\n")
 
@@ -139,7 +143,7 @@ def _numbers(name: str, text: str, most: int) -> list[int]:
     """`"1,2"` -> [1, 2]; ValueError names what is no number in bounds."""
     parts = [part.strip() for part in text.split(",")]
     for part in parts:
-        if not (part.isascii() and part.isdecimal() and 1 <= int(part[:5]) <= most):
+        if not (part.isascii() and part.isdecimal() and len(part) < 5 and 1 <= int(part) <= most):
             raise ValueError(f"{name} must be whole numbers in 1..{most}, comma-separated, not {part!r}")
     return list(dict.fromkeys(map(int, parts)))
 

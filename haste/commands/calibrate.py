@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"minutes must be above 0 and at most 600, not {args.minutes}")
     if args.out.is_dir() or not args.out.parent.is_dir():
         raise ValueError(f"{args.out}: not a file in an existing directory")  # said now, not after the work
+    if args.out.suffix == ".png":
+        raise ValueError(f"{args.out}: the calibration is JSON; its picture gets the same name with .png")
     model, record = load_network(args)
     images = read_images(args.images or _SAMPLES, record)
     convert_(model, HasteConfig.preset(args.preset, dataset=dataset_of(args.model)))

@@ -106,7 +106,8 @@ class Program {
       throw std::invalid_argument("the shapes of images, levels, logits, counts and times do not fit the program");
     for (size_t i = 0; i < levels.size(); i++)
       if (const int level = levels.data()[i];
-          level != HASTE_DENSE && (level < 0 || level % HASTE_ZEROS > HASTE_MAX_PLANES || level > 2 * HASTE_ZEROS))
+          level != HASTE_DENSE && level != HASTE_EXACT && !(level >= 1 && level <= HASTE_MAX_PLANES) &&
+          !(level > HASTE_ZEROS && level <= HASTE_ZEROS + HASTE_MAX_PLANES))
         throw std::invalid_argument("a level is -1 (dense), 0 (exact), 1..32, or 64 more where nothing is merged");
     nb::gil_scoped_release released;
     if (implementation_->run(program_, images.data(), (int)n, levels.data(), out.data(), counts.data(),

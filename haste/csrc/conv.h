@@ -5,7 +5,7 @@
 
 namespace HASTE_NAMESPACE {
 
-// What convolutions keep from call to call, so that nothing is allocated once it is large enough.
+// What convolutions keep from call to call, so that nothing large is allocated anew.
 struct Workspace {
   std::vector<double> energies;     // of the rows of each image that is steered
   std::vector<float> edges;         // what counts as zero, by image

@@ -21,7 +21,7 @@ struct Plan {
   std::vector<size_t> offsets;
   std::vector<uint8_t> keep;
   std::vector<uint64_t> taps;  // of each bucket: those that read anything
-  std::vector<float> mean, length, square, dots;
+  std::vector<float> mean, length, square;
   int stamp = 0;
 };
 

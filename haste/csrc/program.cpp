@@ -67,7 +67,6 @@ void copy_planes(Conv& c) {
   c.norms = Floats(c.depth);
   std::copy(c.method.norms, c.method.norms + c.inputs, c.norms.get());
   require(side > 0, "patch_outputs must be at least 1");
-  require((c.width * c.step + 2 * c.kernel) * c.group < 65536, "a map is too wide for 16-bit lists");
   require(c.depth % SLICE == 0, "skipping and merging need more than 4 input channels");
   if (c.method.merge == HASTE_NO_MERGE) return;
   for (int kind = 0; kind < 4; kind++) {
@@ -141,6 +140,7 @@ struct Program {
             "a convolution reads beyond its input");
     cut_rows(c);
     pack(c, spec.weight, spec.bias);
+    require(!c.method.enabled || buffers[spec.in].columns * c.group < 65536, "a map is too wide for 16-bit lists");
     if (c.method.enabled) copy_planes(c);
   }
 

@@ -10,6 +10,7 @@ import torch
 import haste
 from app.calibrator import Calibrator
 from app.contract import Calibration, Point
+from app.engine import TorchEngine
 from haste import kernel
 from haste.calibrate import calibrate, identity_of
 from haste.models import WeightsRecord, load_pretrained
@@ -51,13 +52,28 @@ def test_a_file_that_fits_is_used_and_a_stale_one_refused_with_words(
 
 
 @native
-def test_without_a_file_a_short_one_is_made_in_the_time_given(loaded: tuple[CompiledModel, WeightsRecord]) -> None:
+def test_without_a_file_a_short_one_is_made(loaded: tuple[CompiledModel, WeightsRecord]) -> None:
     model, record = loaded
     described = Calibrator(seconds=0.1, most_images=2).apply(model, record)
     assert described is not None
     assert described.source == "start"
     assert {point.batch for point in described.frontier} == {1, 2}
     model.forms = None
+
+
+@native
+def test_other_settings_do_without_the_calibration_until_they_are_taken_back(caplog: pytest.LogCaptureFixture) -> None:
+    engine = TorchEngine((), "default", None, 1, Calibrator(seconds=0.1, most_images=1))
+    name = engine.models[0].name
+    engine.load(name)
+    engine.configure(name, "projection", 0.05)
+    assert engine.calibration(name) is not None
+    with caplog.at_level(logging.WARNING):
+        engine.configure(name, "mean", 0.05)
+    assert engine.calibration(name) is None
+    assert "other settings" in caplog.text
+    engine.configure(name, "projection", 0.05)
+    assert engine.calibration(name) is not None
 
 
 def test_a_file_that_is_no_calibration_stops_the_start(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tests.tolerances import SAME_NETWORK_ANOTHER_BATCH
 
 pytestmark = pytest.mark.skipif(kernel.implementations() == [kernel.REFERENCE], reason="built without a kernel")
 IMAGES = torch.randn(3, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+PAPER: dict[str, Any] = dict(merge="mean", skip_pixels=None, threshold=0.0, merge_channels=1, tolerance=None)
 LEVELS: tuple[Level, ...] = ("dense", "exact", 12, 6)
 
 
@@ -119,8 +120,24 @@ Broken = Callable[[dict[str, Any]], object]
         lambda data: data.update(forms={}),
         lambda data: data["identity"].update(colour="red"),
         lambda data: data.update(points=[{"L": 1}]),
+        lambda data: data["points"][0].update(median_ms="fast"),
+        lambda data: data["points"][0].update(kl=float("nan")),
+        lambda data: data["calls"].pop("2"),
+        lambda data: data["forms"].update({"0": {}}),
     ],
-    ids=["no forms", "another format", "no form", "no level", "empty", "another identity", "no point"],
+    ids=[
+        "no forms",
+        "another format",
+        "no form",
+        "no level",
+        "empty",
+        "another identity",
+        "no point",
+        "a word",
+        "nan",
+        "no call",
+        "batch 0",
+    ],
 )
 def test_what_is_no_calibration_is_refused_with_the_files_name(
     found: Calibration, tmp_path: Path, broken: Broken
@@ -158,6 +175,28 @@ def test_it_is_stale_for_other_weights_settings_threads_or_machines(found: Calib
         other_machine: dict[str, Any] = {name: 7 if name == "threads" else "another"}
         changed = replace(found.identity, **other_machine)
         assert name in str(found.stale(changed))
+
+
+def test_a_layers_offset_does_not_change_where_its_form_is_found() -> None:
+    layer = "layer3.1.conv1"
+    model = network(layers={layer: LayerConfig(offset=-4)})
+    asked: list[Level] = []
+
+    def forms(name: str, level: Level, images: int) -> Form:
+        if name == layer:
+            asked.append(level)
+        return "zeros"
+
+    model.forms = forms
+    with torch.no_grad(), num_hyperplanes([12, "exact", "dense"]):
+        model(IMAGES)
+    assert asked == [12, "exact", "dense"]
+
+
+def test_where_L_steers_nothing_but_merging_no_merge_is_left_out() -> None:
+    found = calibrate(network(**PAPER), IMAGES, levels=(8,), batches=(1,), seconds=0)
+    converted = {layer: form for layer, form in found.forms[1]["8"].items() if layer.startswith("layer")}
+    assert set(converted.values()) == {"merge"}
 
 
 def test_the_frontier_holds_what_nothing_beats() -> None:

@@ -16,7 +16,8 @@ Batch::Batch(Random& random, const Network& network, int n, int level) : n(n) {
     if (level < HASTE_DENSE) own[i] = random.chance(60) ? random.whole(1, HASTE_MAX_PLANES) : random.whole(-1, 0);
   for (size_t k = 0; k < levels.size(); k++) {
     const int offset = own[k % n] > 0 ? random.whole(-2, 2) : 0;  // layers differ by a little
-    levels[k] = offset ? std::min<int>(HASTE_MAX_PLANES, std::max(1, own[k % n] + offset)) : own[k % n];
+    const int zeros = own[k % n] > 0 && random.chance(33) ? HASTE_ZEROS : 0;  // what a calibration makes of a level
+    levels[k] = zeros + (offset ? std::min<int>(HASTE_MAX_PLANES, std::max(1, own[k % n] + offset)) : own[k % n]);
   }
 }
 
