@@ -91,7 +91,10 @@ def results(names: str) -> str:
     """For each result file that the pattern names: its rows, and the command that wrote it."""
     parts = []
     for path in sorted(RESULTS.glob(names)):
-        columns, rows = result_table(path.name, json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, list):  # a report, which is read and not shown
+            continue
+        columns, rows = result_table(path.name, found)
         lines = path.with_suffix(".sh").read_text(encoding="utf-8").splitlines()
         command = "\n".join(line for line in lines if line and not line.startswith(("#", "set ")))
         script = f"benchmarks/results/{path.stem}.sh"
