@@ -57,6 +57,7 @@ class Calibrator:
             )
         if self._seconds <= 0:
             return None
+        _log.info("model %s is being calibrated, for about %.0f s", record.name, self._seconds)
         images = torch.stack([preprocess(open_image(path), record) for path in sorted(_SAMPLES.glob("*.jpg"))])
         found = calibrate(network, images, levels=_LEVELS, batches=self._batches, seconds=self._seconds)
         _log.info("model %s is calibrated after %.1f s: %s", record.name, found.seconds, _frontier_text(found))

@@ -76,7 +76,8 @@ class Settings(BaseSettings):
     calibration: Path | None = Field(
         None,
         description="File that `haste calibrate` wrote: the fastest form of every layer here. One that was made for "
-        "other weights, settings, threads, processor or kernel is refused in the log, and a short one is made instead.",
+        "other weights, settings, threads, processor or kernel is refused in the log, and a short one is made instead. "
+        "While `/config` names another merge rule or tolerance it is not used.",
     )
     calibration_ms: int = Field(
         5_000,

@@ -107,6 +107,7 @@ def _parse(data: dict[str, Any]) -> Calibration:
     times = {_whole(batch): by_level for batch, by_level in data["times"].items()}
     if not set(forms) == set(times) == set(calls):
         raise ValueError("forms, times and calls are of different batches")
+    _check_times(times, forms)
     for by_level in forms.values():
         for level, by_layer in by_level.items():
             parse_level(level)
@@ -124,6 +125,17 @@ def _parse(data: dict[str, Any]) -> Calibration:
         forms,
         tuple(points),
     )
+
+
+def _check_times(times: Times, forms: dict[int, dict[str, dict[str, Form]]]) -> None:
+    """ValueError where a time is no number, or a form was chosen that was not measured."""
+    for batch, by_level in times.items():
+        for level, layers in by_level.items():
+            if set(layers) != set(forms[batch][level]):
+                raise ValueError(f"forms and times of L = {level} are of different layers")
+            for name, milliseconds in layers.items():
+                if forms[batch][level][name] not in {form: _number(ms) for form, ms in milliseconds.items()}:
+                    raise ValueError(f"{name}: the form chosen was not measured")
 
 
 def _point(values: dict[str, Any]) -> Point:

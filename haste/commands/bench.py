@@ -89,10 +89,7 @@ def run(args: argparse.Namespace) -> None:
     model, record = load_network(args)
     images = read_images(args.images, record)
     rows: list[dict[str, Any]] = []
-    if args.evaluation and args.calibration != "none":
-        raise ValueError(f"{args.evaluation}: an evaluation is of the method in full; it needs --calibration none")
-    if args.evaluation:
-        stored(args.evaluation, args.model, args.preset, _config(args))  # said now, not after the work
+    _check(args)
     with TemporaryDirectory(prefix="haste-bench-") as folder:
         np.save(Path(folder) / "images.npy", images.numpy())
         starting, notes = able(peers, model, record.input_size, batches, Path(folder))
@@ -118,6 +115,16 @@ def run(args: argparse.Namespace) -> None:
     print(*(f"haste: {note}" for note in dict.fromkeys(notes)), sep="\n", end="\n" * bool(notes), file=sys.stderr)
     if args.layers:
         args.layers.write_text(json.dumps(_layers(model, images, levels, threads, batches), indent=1) + "\n")
+
+
+def _check(args: argparse.Namespace) -> None:
+    """What would else be said after the work."""
+    if args.limit is not None and (args.data is None or args.limit < 1):
+        raise ValueError(f"--limit {args.limit}: at least 1, of the images of --data")
+    if args.evaluation:
+        stored(args.evaluation, args.model, args.preset, _config(args))
+    if args.evaluation and args.calibration != "none":
+        raise ValueError(f"{args.evaluation}: an evaluation is of the method in full; it needs --calibration none")
 
 
 def _layers(

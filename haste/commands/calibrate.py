@@ -37,7 +37,13 @@ def register(commands: Subparsers) -> None:
     parser.add_argument("--minutes", type=float, default=2.0, help="time to take (default: %(default)s)")
     parser.add_argument("--images", type=Path, metavar="DIR", help="photos to run (default: the packaged samples)")
     out = Path("calibration.json")
-    parser.add_argument("--out", type=Path, default=out, metavar="FILE", help="for the service (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=out,
+        metavar="FILE",
+        help="JSON for the service, and a picture beside it (default: %(default)s)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -87,7 +93,7 @@ def _whole(name: str, text: str, most: int) -> int:
 
 def _print(found: Calibration, name: str) -> None:
     title = f"{name}, {found.identity.cpu}, {found.identity.threads} threads, {found.identity.kernel.split()[0]}"
-    table = Table("batch", "L", "ms [p10-p90]", "predicted", "saved", "agree", "KL", "dense/zeros/merge", title=title)
+    table = Table("batch", "L", "ms", "p10", "p90", "predicted", "saved", "KL", "forms", title=title)
     for point in found.points:
         choices = found.times[point.batch][str(point.level)]
         chosen = found.forms[point.batch][str(point.level)]
@@ -95,12 +101,13 @@ def _print(found: Calibration, name: str) -> None:
         table.add_row(
             str(point.batch),
             f"{point.level}{'*' if point.frontier else ''}",
-            f"{point.median_ms:.2f} [{point.p10_ms:.2f}-{point.p90_ms:.2f}]".replace("[", "\\["),
+            *(f"{ms:.2f}" for ms in (point.median_ms, point.p10_ms, point.p90_ms)),
             f"{point.predicted_ms:.2f}",
             f"{point.reduction:.1%}",
-            f"{point.agreement:.0%}",
             f"{point.kl:.4f}",
             "/".join(str(forms[form]) for form in ("dense", "zeros", "merge")),
         )
-    table.caption = f"* on the frontier: no level of its batch is as fast and closer to dense; {found.images} images"
+    table.caption = (
+        "* on the frontier: no level of its batch is as fast and closer to dense; forms: layers dense/zeros/merge"
+    )
     Console().print(table)

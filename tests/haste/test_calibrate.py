@@ -124,6 +124,8 @@ Broken = Callable[[dict[str, Any]], object]
         lambda data: data["points"][0].update(kl=float("nan")),
         lambda data: data["calls"].pop("2"),
         lambda data: data["forms"].update({"0": {}}),
+        lambda data: data["times"]["1"]["12"]["conv1"].update(dense=float("nan")),
+        lambda data: data["times"]["1"]["12"].pop("conv1"),
     ],
     ids=[
         "no forms",
@@ -137,6 +139,8 @@ Broken = Callable[[dict[str, Any]], object]
         "nan",
         "no call",
         "batch 0",
+        "nan ms",
+        "a layer",
     ],
 )
 def test_what_is_no_calibration_is_refused_with_the_files_name(

@@ -11,6 +11,8 @@ from haste import cli
 from haste.bench import contenders
 from tests.haste.bench.test_rows import KEYS
 
+EVALUATION = Path(__file__).parents[3] / "benchmarks" / "results" / "test-default.json"
+
 SAMPLES = Path(haste.__file__).parent / "samples"
 
 
@@ -44,7 +46,9 @@ WRONG_CALLS: dict[str, tuple[list[str], str]] = {
     "no folder": (["--images", "absent"], "absent: no such folder"),
     "no data": (["--data", "absent"], "absent: no such file or folder"),
     "no evaluation": (["--evaluation", "absent", "--calibration", "none"], "absent: No such file"),
-    "evaluation of the method in full": (["--evaluation", "absent"], "needs --calibration none"),
+    "evaluation of the method in full": (["--evaluation", str(EVALUATION)], "needs --calibration none"),
+    "limit without data": (["--limit", "5"], "of --data"),
+    "no limit": (["--data", "absent", "--limit", "0"], "--limit 0"),
     "both": (["--data", "a", "--evaluation", "b"], "not allowed with"),
     "unwritable": (["--json", "/"], "directory"),
     "model": (["--model", "vgg99"], "'vgg99'"),
