@@ -3,20 +3,18 @@
 import logging
 from pathlib import Path
 
-import torch
 from torch import nn
 
 import haste
 from app.contract import Calibration, Point
 from haste.calibrate import calibrate, configuration_of, identity_of
 from haste.calibration import Calibration as Measured
-from haste.images import open_image, preprocess
+from haste.dataset import SAMPLES, read_photos
 from haste.models import WeightsRecord
 from haste.program import CompiledModel
 
 _log = logging.getLogger(__name__)
 _LEVELS: tuple[haste.Level, ...] = ("dense", "exact", 20, 16, 12, 8)
-_SAMPLES = Path(haste.__file__).parent / "samples"
 
 
 class Calibrator:
@@ -58,8 +56,9 @@ class Calibrator:
         if self._seconds <= 0:
             return None
         _log.info("model %s is being calibrated, for about %.0f s", record.name, self._seconds)
-        images = torch.stack([preprocess(open_image(path), record) for path in sorted(_SAMPLES.glob("*.jpg"))])
-        found = calibrate(network, images, levels=_LEVELS, batches=self._batches, seconds=self._seconds)
+        found = calibrate(
+            network, read_photos(SAMPLES, record), levels=_LEVELS, batches=self._batches, seconds=self._seconds
+        )
         _log.info("model %s is calibrated after %.1f s: %s", record.name, found.seconds, _frontier_text(found))
         return self._remember(record.name, "start", found)
 

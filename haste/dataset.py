@@ -13,6 +13,9 @@ from torch import Tensor
 from haste.images import SUFFIXES, normalise, open_image, preprocess
 from haste.models import WeightsRecord
 
+SAMPLES = Path(__file__).parent / "samples"
+"""The packaged photos."""
+_MOST_PHOTOS = 64
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -78,6 +81,15 @@ def find_images(folder: Path) -> list[Path]:
     """Image files below a folder by their suffix, sorted, hidden ones left out."""
     paths = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     return sorted(p for p in paths if p.is_file())
+
+
+def read_photos(folder: Path, record: WeightsRecord) -> Tensor:
+    """At most 64 images below a folder, evenly strided: (N, 3, S, S) float32; ValueError where there is none."""
+    files = find_images(folder)
+    if not files:
+        raise ValueError(f"{folder}: no images in it" if folder.exists() else f"{folder}: no such folder")
+    count = min(len(files), _MOST_PHOTOS)
+    return torch.stack([preprocess(open_image(files[i * len(files) // count]), record) for i in range(count)])
 
 
 def read_folder(path: str | Path, record: WeightsRecord) -> Dataset:

@@ -18,12 +18,10 @@ import haste
 from haste.bench.layers import layer_table
 from haste.calibrate import identity_of
 from haste.calibration import Calibration
-from haste.commands.calibrate import read_images
+from haste.dataset import SAMPLES, read_photos
 from haste.layer import Form
 from haste.models import load_pretrained
 from haste.program import CompiledModel
-
-SAMPLES = Path(haste.__file__).parent / "samples"
 
 
 def main() -> None:
@@ -40,7 +38,7 @@ def main() -> None:
     assert isinstance(model, CompiledModel)
     if reason := found.stale(identity_of(model)):
         raise SystemExit(reason)
-    images = read_images(SAMPLES, record)
+    images = read_photos(SAMPLES, record)
     slower, points = [], []
     for batch in found.forms:
         levels = [haste.parse_level(level) for level in found.forms[batch]]

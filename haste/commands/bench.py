@@ -4,13 +4,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -28,16 +26,14 @@ from haste.calibration import Calibration
 from haste.commands import Subparsers
 from haste.commands.bars import progress_bar
 from haste.commands.networks import add_network_options, dataset_of, load_network
-from haste.config import HasteConfig, Level, parse_level
+from haste.commands.options import check_writable, parse_levels, whole_numbers
+from haste.config import HasteConfig, Level
 from haste.convert import convert_
-from haste.dataset import find_images, read_dataset
+from haste.dataset import SAMPLES, read_dataset, read_photos
 from haste.evaluate import evaluate
-from haste.images import open_image, preprocess
 from haste.models import WeightsRecord
 from haste.program import CompiledModel, compile
 
-_SAMPLES = Path(__file__).parent.parent / "samples"
-_MAX_IMAGES = 64
 _CALIBRATION_S = 10
 _LAYER_ROUNDS = 20
 _EVALUATION_BATCH = 50
@@ -56,7 +52,7 @@ def register(commands: Subparsers) -> None:
     everyone = ",".join(PEERS)
     parser.add_argument("--peers", nargs="?", const=everyone, metavar="NAMES", help=f"rivals; without names {everyone}")
     parser.add_argument("--preset", choices=("paper", "default"), default="default")
-    parser.add_argument("--images", type=Path, default=_SAMPLES, metavar="DIR", help="to run on (default: the samples)")
+    parser.add_argument("--images", type=Path, default=SAMPLES, metavar="DIR", help="to run on (default: the samples)")
     costs = parser.add_mutually_exclusive_group()
     costs.add_argument(
         "--data", type=Path, metavar="DIR|NPZ", help="labelled images: measure what levels save and cost"
@@ -80,16 +76,13 @@ def register(commands: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Judge and time every contender, print the tables, write the rows."""
-    levels = list(dict.fromkeys(parse_level(text.strip()) for text in args.L.split(",")))
-    threads, batches = _numbers("threads", args.threads, 256), _numbers("batch", args.batch, 1024)
+    levels = list(dict.fromkeys(parse_levels(args.L)))
+    threads, batches = whole_numbers("threads", args.threads, 256), whole_numbers("batch", args.batch, 1024)
     rules, peers = Rules(args.rounds), _peers(args.peers)
-    for file in (args.json, args.layers):
-        if file and (file.is_dir() or not file.parent.is_dir()):
-            raise ValueError(f"{file}: not a file in an existing directory")  # said now, not after the work
-    model, record = load_network(args)
-    images = read_images(args.images, record)
-    rows: list[dict[str, Any]] = []
     _check(args)
+    model, record = load_network(args)
+    images = read_photos(args.images, record)
+    rows: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="haste-bench-") as folder:
         np.save(Path(folder) / "images.npy", images.numpy())
         starting, notes = able(peers, model, record.input_size, batches, Path(folder))
@@ -98,9 +91,8 @@ def run(args: argparse.Namespace) -> None:
             found = _calibration(args, model, images, levels, count, batch, Path(folder) / "calibration.json")
             qualities = _qualities(args, model, record, levels, found, batch)
             gate = Gate(model, images[:GATE_IMAGES], levels, found, batch)
-            jobs = _jobs(args, record.input_size, levels, starting, count, batch, folder)
-            if found:
-                jobs = [replace(job, calibration=str(Path(folder) / "calibration.json")) for job in jobs]
+            forms = str(Path(folder) / "calibration.json") if found else None
+            jobs = _jobs(args, record.input_size, levels, starting, count, batch, folder, forms)
             title = f"{count} threads, batch {batch}"
             with progress_bar(title, rules.steps(len(jobs))) as advance:
                 outcome = race(jobs, gate.judge, rules, advance)
@@ -119,6 +111,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """What would else be said after the work."""
+    check_writable(args.json, args.layers)
     if args.limit is not None and (args.data is None or args.limit < 1):
         raise ValueError(f"--limit {args.limit}: at least 1, of the images of --data")
     if args.evaluation:
@@ -146,30 +139,12 @@ def _layers(
     return rows
 
 
-def _numbers(name: str, text: str, most: int) -> list[int]:
-    """`"1,2"` -> [1, 2]; ValueError names what is no number in bounds."""
-    parts = [part.strip() for part in text.split(",")]
-    for part in parts:
-        if not (part.isascii() and part.isdecimal() and len(part) < 5 and 1 <= int(part) <= most):
-            raise ValueError(f"{name} must be whole numbers in 1..{most}, comma-separated, not {part!r}")
-    return list(dict.fromkeys(map(int, parts)))
-
-
 def _peers(text: str | None) -> list[str]:
     names = list(dict.fromkeys(part.strip() for part in text.split(","))) if text is not None else []
     for name in names:
         if name not in PEERS:
             raise ValueError(f"peers are {', '.join(PEERS)}, not {name!r}")
     return names
-
-
-def read_images(folder: Path, record: WeightsRecord) -> Tensor:
-    """At most 64 images of a folder, evenly strided: (N, 3, S, S) float32; ValueError where there is none."""
-    files = find_images(folder)
-    if not files:
-        raise ValueError(f"{folder}: no images in it" if folder.exists() else f"{folder}: no such folder")
-    count = min(len(files), _MAX_IMAGES)
-    return torch.stack([preprocess(open_image(files[i * len(files) // count]), record) for i in range(count)])
 
 
 def _config(args: argparse.Namespace) -> HasteConfig:
@@ -232,6 +207,7 @@ def _jobs(
     threads: int,
     batch: int,
     folder: str,
+    calibration: str | None,
 ) -> list[Job]:
     """Ours, one a level, then the rivals."""
     entries: list[tuple[str, Level]] = [*((HASTE, level) for level in levels), *((peer, "dense") for peer in peers)]
@@ -247,6 +223,7 @@ def _jobs(
             batch=batch,
             side=side,
             folder=folder,
+            calibration=calibration,
         )
         for runtime, level in entries
     ]

@@ -8,23 +8,18 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from haste import kernel
 from haste.calibrate import BATCHES, LEVELS, calibrate
 from haste.calibration import Calibration
 from haste.commands import Subparsers
 from haste.commands.bars import progress_bar
-from haste.commands.classify import expand
 from haste.commands.networks import add_network_options, dataset_of, load_network
-from haste.config import HasteConfig, parse_level
+from haste.commands.options import check_writable, parse_levels, whole_numbers
+from haste.config import HasteConfig
 from haste.convert import convert_
-from haste.images import open_image, preprocess
-from haste.models import WeightsRecord
+from haste.dataset import SAMPLES, read_photos
 from haste.program import compile
-
-_SAMPLES = Path(__file__).parent.parent / "samples"
-_MOST_IMAGES = 64
 
 
 def register(commands: Subparsers) -> None:
@@ -35,31 +30,23 @@ def register(commands: Subparsers) -> None:
     parser.add_argument("--batch", default=",".join(map(str, BATCHES)), help="batch sizes (default: %(default)s)")
     parser.add_argument("--L", default=",".join(map(str, LEVELS)), help="levels (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=2.0, help="time to take (default: %(default)s)")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="photos to run (default: the packaged samples)")
-    out = Path("calibration.json")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=out,
-        metavar="FILE",
-        help="JSON for the service, and a picture beside it (default: %(default)s)",
-    )
+    parser.add_argument("--images", type=Path, default=SAMPLES, metavar="DIR", help="to run on (default: the samples)")
+    out = "JSON for the service, and a picture beside it (default: %(default)s)"
+    parser.add_argument("--out", type=Path, default=Path("calibration.json"), metavar="FILE", help=out)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print the frontier and the forms, write the calibration and its picture."""
-    levels = [parse_level(text.strip()) for text in args.L.split(",")]
-    batches = [_whole("batch", text, 1024) for text in args.batch.split(",")]
-    threads = kernel.threads() if args.threads is None else _whole("threads", str(args.threads), 256)
+    levels, batches = parse_levels(args.L), whole_numbers("batch", args.batch, 1024)
+    threads = kernel.threads() if args.threads is None else whole_numbers("threads", str(args.threads), 256)[0]
     if not 0 < args.minutes <= 600:
         raise ValueError(f"minutes must be above 0 and at most 600, not {args.minutes}")
-    if args.out.is_dir() or not args.out.parent.is_dir():
-        raise ValueError(f"{args.out}: not a file in an existing directory")  # said now, not after the work
+    check_writable(args.out)
     if args.out.suffix == ".png":
         raise ValueError(f"{args.out}: the calibration is JSON; its picture gets the same name with .png")
     model, record = load_network(args)
-    images = read_images(args.images or _SAMPLES, record)
+    images = read_photos(args.images, record)
     convert_(model, HasteConfig.preset(args.preset, dataset=dataset_of(args.model)))
     torch.set_num_threads(1)
     seconds = 60 * args.minutes
@@ -76,19 +63,6 @@ def run(args: argparse.Namespace) -> None:
 
     draw_calibration(found, args.out.with_suffix(".png"))
     print(f"drawn: {args.out.with_suffix('.png')}")
-
-
-def read_images(directory: Path, record: WeightsRecord) -> Tensor:
-    """Up to 64 photos of a folder as the network takes them: (N, 3, S, S). ValueError where there is none."""
-    paths = expand([directory])[:_MOST_IMAGES]
-    return torch.stack([preprocess(open_image(path), record) for path in paths])
-
-
-def _whole(name: str, text: str, most: int) -> int:
-    text = text.strip()
-    if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= most):
-        raise ValueError(f"{name} must be a whole number in 1..{most}, not {text!r}")
-    return int(text)
 
 
 def _print(found: Calibration, name: str) -> None:

@@ -12,7 +12,8 @@ from rich.table import Table
 from haste.commands import Subparsers
 from haste.commands.bars import progress_bar
 from haste.commands.networks import add_network_options, dataset_of, load_network
-from haste.config import HasteConfig, parse_level
+from haste.commands.options import check_writable, parse_levels
+from haste.config import HasteConfig
 from haste.convert import convert_
 from haste.dataset import read_dataset
 from haste.evaluate import Evaluation, evaluate
@@ -43,9 +44,8 @@ def register(commands: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate, print the table, write the rows."""
-    levels = [parse_level(text.strip()) for text in args.L.split(",")]
-    if args.json and (args.json.is_dir() or not args.json.parent.is_dir()):
-        raise ValueError(f"{args.json}: not a file in an existing directory")  # said now, not after the work
+    levels = parse_levels(args.L)
+    check_writable(args.json)
     config = read_config(args)
     model, record = load_network(args)
     data = read_dataset(args.data, record).take(args.limit)
