@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +24,6 @@ LEVELS: tuple[Level, ...] = ("dense", "exact", 20, 16, 14, 12, 10, 8, 6)
 BATCHES = (1, 2, 4, 8)
 _ROUNDS = 3  # of each measurement at least, whatever the time
 _SHARE = 0.6  # of the time for the layers; the rest is for the whole network
-_FORMS: dict[str, tuple[Form, ...]] = {"dense": ("dense",), "exact": ("zeros",)}  # to be measured; else what follows
-_STEERED: tuple[Form, ...] = ("zeros", "merge")
 
 Progress = Callable[[int], None]
 
@@ -42,7 +39,7 @@ def identity_of(model: CompiledModel) -> Identity:
 
 def configuration_of(model: CompiledModel) -> str:
     """The settings of the method that a calibration of `model` depends on, as JSON."""
-    configs = [m.network_config for m in model.network.modules() if isinstance(m, HasteConv2d)]
+    configs = [m.network_config for m in _converted(model)]
     return _text(configs[0]) if configs else "not converted"
 
 
@@ -74,9 +71,10 @@ def calibrate(
     levels = list(dict.fromkeys(["dense", *map(check_level, levels)]))
     turns = _Turns(images, batches, seconds, progress)
     times, calls = _time_layers(model, turns, levels)
-    forms: dict[int, dict[str, dict[str, Form]]] = {
+    keep = not any(m.config.threshold > 0 and m.config.skip_pixels for m in _converted(model))
+    forms = {
         batch: {
-            level: {layer: _choose(model, level, layer, ms) for layer, ms in rows.items()}
+            level: {layer: _fastest(ms, keep_merging=keep) for layer, ms in rows.items()}
             for level, rows in by_level.items()
         }
         for batch, by_level in times.items()
@@ -115,7 +113,7 @@ def _time_layers(model: CompiledModel, turns: _Turns, levels: Sequence[Level]) -
     """Medians over rounds of everything in turns, and what a call of each batch size takes outside of its layers."""
     taken: dict[tuple[int, Level, str, Form], list[float]] = {}
     calls: dict[int, list[float]] = {}
-    runs = [(level, form) for level in levels for form in _FORMS.get(str(level), _STEERED)]
+    runs = runs_of(levels)
     for x in turns.until(_SHARE):
         for level, form in runs:
             model.forms = always(form)
@@ -136,23 +134,25 @@ def _time_layers(model: CompiledModel, turns: _Turns, levels: Sequence[Level]) -
     return times, {batch: _median(values) for batch, values in calls.items()}
 
 
+def runs_of(levels: Sequence[Level]) -> list[tuple[Level, Form]]:
+    """Each level in every form that it adds: what is dense at one level is dense at all."""
+    forms: dict[str, tuple[Form, ...]] = {"dense": ("dense",), "exact": ("zeros",)}
+    return [(level, form) for level in levels for form in forms.get(str(level), ("zeros", "merge"))]
+
+
 def possible_forms(model: CompiledModel) -> dict[str, tuple[Form, ...]]:
     """What the converted layers can do beside dense."""
-    converted = [m for m in model.network.modules() if isinstance(m, HasteConv2d)]
-    return {m.layer: _STEERED if m.config.merge_of(m.in_channels) != "none" else ("zeros",) for m in converted}
+    merges = {m.layer: m.config.merge_of(m.in_channels) != "none" for m in _converted(model)}
+    return {layer: ("zeros", "merge") if merge else ("zeros",) for layer, merge in merges.items()}
 
 
-def _choose(model: CompiledModel, level: str, layer: str, milliseconds: dict[Form, float]) -> Form:
+def _converted(model: CompiledModel) -> list[HasteConv2d]:
+    return [m for m in model.network.modules() if isinstance(m, HasteConv2d)]
+
+
+def _fastest(milliseconds: dict[Form, float], *, keep_merging: bool) -> Form:
     """The fastest form; where L steers nothing but merging, merging stays, or L would have no effect."""
-    configs = {m.layer: m.config for m in model.network.modules() if isinstance(m, HasteConv2d)}
-    steers = layer not in configs or (configs[layer].threshold > 0 and configs[layer].skip_pixels is not None)
-    if level.isdecimal() and "merge" in milliseconds and not steers:
-        return "merge"
-    return min(milliseconds, key=milliseconds.__getitem__)
-
-
-def _form_in_batch(found: Calibration, batch: int, layer: str, level: Level, _images: int) -> Form:
-    return found.form(layer, level, batch)
+    return "merge" if keep_merging and "merge" in milliseconds else min(milliseconds, key=milliseconds.__getitem__)
 
 
 def _median(milliseconds: list[float]) -> float:
@@ -164,7 +164,7 @@ def _time_network(model: CompiledModel, turns: _Turns, found: Calibration, level
     quality: dict[tuple[int, Level], Evaluation] = {}
     labels = torch.zeros(len(turns.images), dtype=torch.int64)
     for batch in turns.batches:
-        model.forms = partial(_form_in_batch, found, batch)
+        model.forms = found.in_batch(batch)
         chunks = zip(turns.images.split(batch), labels.split(batch), strict=True)
         quality |= {(batch, row.level): row for row in evaluate(model, chunks, levels)}
     model.forms = found.form

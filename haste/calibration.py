@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from haste.config import Level, parse_level
-from haste.layer import Form
+from haste.layer import Form, Forms
 
 FORMAT = 1
 Times: TypeAlias = dict[int, dict[str, dict[str, dict[Form, float]]]]
@@ -69,6 +69,10 @@ class Calibration:
                 return "merge"
             key = str(min(measured, key=lambda k: (abs(k - level), k)))
         return forms[key].get(layer, "merge")
+
+    def in_batch(self, batch: int) -> Forms:
+        """The forms of one batch size, whatever the number of images that are run at once."""
+        return lambda layer, level, _: self.form(layer, level, batch)
 
     def predict(self, level: Level, batch: int) -> float:
         """Milliseconds of a call: its layers in the forms chosen, and the rest. KeyError for what was not measured."""

@@ -16,10 +16,9 @@ import torch
 
 import haste
 from haste.bench.layers import layer_table
-from haste.calibrate import identity_of
+from haste.calibrate import identity_of, runs_of
 from haste.calibration import Calibration
 from haste.dataset import SAMPLES, read_photos
-from haste.layer import Form
 from haste.models import load_pretrained
 from haste.program import CompiledModel
 
@@ -62,9 +61,7 @@ def slower_layers(
     model: CompiledModel, found: Calibration, images: torch.Tensor, levels: Sequence[haste.Level], rounds: int
 ) -> list[dict[str, Any]]:
     """Layers whose chosen form took longer than dense in both of two runs; noise seldom does that twice."""
-    runs: list[tuple[haste.Level, Form]] = [("dense", "dense")]
-    steered: tuple[Form, ...] = ("zeros", "merge")
-    runs += [(level, form) for level in levels for form in steered if form == "zeros" or level != "exact"]
+    runs = runs_of(["dense", *levels])
     tables = [{(r.layer, r.L, r.form): r.total_ms for r in layer_table(model, images, runs, rounds)} for _ in range(2)]
     result: list[dict[str, Any]] = []
     for level in levels:

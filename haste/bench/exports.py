@@ -50,8 +50,8 @@ def export(model: nn.Module, side: int, batch: int, folder: Path, suffix: str) -
 def _export_onnx(model: nn.Module, shape: tuple[int, ...], file: Path) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch would rather be asked for its new exporter, which needs more packages
-        options = {"dynamo": False, "input_names": ["x"], "output_names": ["y"]}
-        torch.onnx.export(folded(model), (torch.zeros(shape),), str(file), **options)  # type: ignore[arg-type]
+        network, example = folded(model), (torch.zeros(shape),)
+        torch.onnx.export(network, example, str(file), dynamo=False, input_names=["x"], output_names=["y"])
 
 
 def _convert(command: Sequence[str], file: Path) -> None:

@@ -19,9 +19,8 @@ class LayerRow:
     """One layer in one form at one level: medians in milliseconds, and shares of what was measured on this machine.
 
     shape: input channels @ output side, kernel, stride -> output channels. kept: share of the multiply-adds executed.
-    peak_share: multiply-adds executed in the time of multiplying, against one thread's peak times the threads;
-    bandwidth_share:
-    weights, inputs and outputs moved once in the layer's time, against reading from memory with one thread.
+    peak_share: multiply-adds executed in the time of multiplying, against one thread's peak times the threads.
+    bandwidth_share: weights, inputs and outputs moved once in the layer's time, against reading with one thread.
     """
 
     layer: str

@@ -8,25 +8,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from haste.bench.layers import LayerRow
-from haste.config import Level
-from haste.layer import Form
 
 _COLUMNS = ("layer", "shape", "L", "form", "ms", "list", "hash", "merge", "multiply", "kept", "of peak", "of memory")
 _CAPTION = (
     "ms: medians of a batch; kept: multiply-adds executed; of peak: these against one thread's measured peak times the "
     "threads; of memory: weights, inputs and outputs moved once against the measured bandwidth of one thread"
 )
-
-
-def layer_runs(levels: Sequence[Level]) -> list[tuple[Level, Form]]:
-    """What is measured of every layer: each level in the forms it has."""
-    runs: list[tuple[Level, Form]] = []
-    for level in levels:
-        forms: tuple[Form, ...] = (
-            ("dense",) if level == "dense" else ("zeros",) if level == "exact" else ("zeros", "merge")
-        )
-        runs += [(level, form) for form in forms]
-    return runs
 
 
 def layer_rows(rows: Sequence[LayerRow], where: str) -> list[dict[str, Any]]:

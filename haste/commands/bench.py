@@ -19,9 +19,9 @@ from haste.bench.gate import Gate
 from haste.bench.layers import layer_table
 from haste.bench.race import Rules, race
 from haste.bench.rows import DENSE, MAX_LOSS, Quality, fastest_peer, machine, measured, quotable, row_of, stored
-from haste.bench.table import layer_rows, layer_runs, printed
+from haste.bench.table import layer_rows, printed
 from haste.bench.worker import GATE_IMAGES
-from haste.calibrate import calibrate, identity_of
+from haste.calibrate import calibrate, identity_of, runs_of
 from haste.calibration import Calibration
 from haste.commands import Subparsers
 from haste.commands.bars import progress_bar
@@ -125,7 +125,7 @@ def _layers(
 ) -> list[dict[str, Any]]:
     """The kernel table for every number of threads and batch size, printed on the way."""
     rows: list[dict[str, Any]] = []
-    runs = layer_runs(levels)
+    runs = runs_of(levels)
     for count, batch in ((n, size) for size in batches for n in threads):
         compiled = compile(model, threads=count)
         if not isinstance(compiled, CompiledModel):
@@ -193,7 +193,7 @@ def _qualities(
         data = read_dataset(args.data, record).take(args.limit)
         compiled = compile(model)
         if found and isinstance(compiled, CompiledModel):
-            compiled.forms = lambda layer, level, _: found.form(layer, level, batch)
+            compiled.forms = found.in_batch(batch)
         with progress_bar("evaluating", len(data) * len(levels)) as advance:
             qualities = measured(evaluate(compiled, data.batches(_EVALUATION_BATCH), levels, advance))
     return qualities | {"dense": DENSE}

@@ -8,7 +8,7 @@ namespace HASTE_NAMESPACE {
 namespace {
 
 constexpr int BAND = 256;      // most pixels of a band: their sums, 64 KB, stay in the second-level cache
-constexpr int SHARES = 2;     // pieces of work a thread at least, so that threads finish together
+constexpr int SHARES = 2;      // pieces of work a thread at least, so that threads finish together
 constexpr int SMALLEST = 32;   // pixels that a band needs to be worth a chunk's way into the cache
 
 enum Form { DENSE, ZEROS, PATCHES, FORMS };
@@ -24,8 +24,6 @@ struct Band {
   Form form;
   int from, to, first, last;
 };
-
-enum { LISTS, HASHING, MERGING, GEMM };
 
 struct alignas(64) Watches {
   int64_t hashing = 0, merging = 0;
@@ -45,7 +43,7 @@ class Run {
 
   void make_lists() {
     if (images[ZEROS].empty() && images[PATCHES].empty()) return;
-    Stopwatch watch(times ? &times[LISTS] : nullptr);
+    Stopwatch watch(times ? &times[HASTE_LISTING] : nullptr);
     if (c.method.threshold > 0) find_edges();
     positions = (size_t)in.rows * (in.columns + 1);
     if (!images[ZEROS].empty()) space.zeros.shape(c.groups(), c.group, positions * images[ZEROS].size());
@@ -69,7 +67,7 @@ class Run {
   }
 
   void multiply() {
-    Stopwatch watch(times ? &times[GEMM] : nullptr);
+    Stopwatch watch(times ? &times[HASTE_MULTIPLYING] : nullptr);
     cut();
     const int bands = (int)this->bands.size(), items = bands * c.panels();
     std::atomic<int> next{0};
@@ -92,8 +90,8 @@ class Run {
   void total(int64_t* totals) const {
     for (int t = 0; times && t < pool.threads(); t++) {
       const int64_t hashing = watches[t].hashing / pool.threads(), merging = watches[t].merging / pool.threads();
-      times[HASHING] += hashing, times[LISTS] -= hashing;
-      times[MERGING] += merging, times[GEMM] -= merging;
+      times[HASTE_HASHING] += hashing, times[HASTE_LISTING] -= hashing;
+      times[HASTE_MERGING] += merging, times[HASTE_MULTIPLYING] -= merging;
     }
     const int64_t whole = (int64_t)c.kernel * c.kernel * c.inputs * c.height * c.width;
     for (int i = 0; i < n; i++) {

@@ -13,7 +13,8 @@ enum { HASTE_CONV = 0, HASTE_MAXPOOL = 1, HASTE_AVGPOOL = 2, HASTE_LINEAR = 3 };
 // Levels below 1; from 1 on the number of hyperplanes L; HASTE_ZEROS + L skips what is near zero at L, and merges nothing.
 enum { HASTE_DENSE = -1, HASTE_EXACT = 0, HASTE_ZEROS = 64 };
 enum { HASTE_MEAN = 0, HASTE_PROJECTION = 1, HASTE_NO_MERGE = 2 };
-enum { HASTE_MAX_PLANES = 32, HASTE_COUNTS = 7, HASTE_THRESHOLD_FLOPS = 3, HASTE_TIMES = 4 };
+enum { HASTE_MAX_PLANES = 32, HASTE_COUNTS = 7, HASTE_THRESHOLD_FLOPS = 3 };
+enum { HASTE_LISTING, HASTE_HASHING, HASTE_MERGING, HASTE_MULTIPLYING, HASTE_TIMES };
 
 typedef struct {
   int32_t height, width, channels, border;  // of one image, without border and padding

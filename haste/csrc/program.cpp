@@ -201,11 +201,12 @@ struct Program {
     if (times) memset(times, 0, operations.size() * HASTE_TIMES * sizeof *times);
     for (size_t k = 0; k < operations.size(); k++) {
       Operation& op = operations[k];
-      Stopwatch watch(times && op.spec.kind != HASTE_CONV ? &times[k * HASTE_TIMES + HASTE_TIMES - 1] : nullptr);
+      int64_t* own = times ? times + k * HASTE_TIMES : nullptr;
+      Stopwatch watch(own && op.spec.kind != HASTE_CONV ? &own[HASTE_MULTIPLYING] : nullptr);
       if (op.spec.kind == HASTE_CONV)
         convolve(op.conv, space, pool, buffers[op.spec.in], buffers[op.spec.out],
                  op.spec.residual < 0 ? nullptr : &buffers[op.spec.residual], n, levels + k * n,
-                 counts + k * n * HASTE_COUNTS, times ? times + k * HASTE_TIMES : nullptr);
+                 counts + k * n * HASTE_COUNTS, own);
       else if (op.spec.kind == HASTE_LINEAR) linear(op, n, out);
       else pool_pixels(op, n);
     }

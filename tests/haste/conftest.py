@@ -1,10 +1,12 @@
-"""A record without a file, and one thread: small tensors gain nothing from a second, and wait for it on busy cores."""
+"""What the tests of `haste` share; one thread, for small tensors gain nothing from a second and wait for it."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
+from torch import nn
 
+import haste
 from haste.models import WeightsRecord
 
 
@@ -14,6 +16,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def merging_network() -> nn.Module:
+    """Two convolutions on 3 channels, 4 classes; the second one merges without verification."""
+    torch.manual_seed(3)
+    stem = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 8, 3, padding=1), nn.ReLU()]
+    network = nn.Sequential(*stem, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)).eval()
+    haste.convert_(network, haste.HasteConfig.preset("default", tolerance=None, merge_channels=1))
+    return network
 
 
 @pytest.fixture

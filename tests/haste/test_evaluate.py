@@ -9,12 +9,8 @@ from haste.evaluate import evaluate, kl_divergence
 
 
 @pytest.fixture
-def model() -> nn.Module:
-    torch.manual_seed(3)
-    stem = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 8, 3, padding=1), nn.ReLU()]
-    network = nn.Sequential(*stem, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)).eval()
-    haste.convert_(network, haste.HasteConfig.preset("default", tolerance=None, merge_channels=1))
-    return network
+def model(merging_network: nn.Module) -> nn.Module:
+    return merging_network
 
 
 @pytest.fixture
