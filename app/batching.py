@@ -1,159 +1,149 @@
-"""A bounded queue before the engine: batches of one model, a level for each image, in the order of arrival."""
+"""The bounded queue before the engine: admission by predicted completion, and batches, earliest deadline first.
 
-import asyncio
-import logging
-import math
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+Pure logic on a clock that it is given; it knows the engine by its latencies only.
+"""
 
-from app.contract import BatchResult, Engine, ImageResult, Item, Level, Prepared
-from app.errors import Busy, EngineFailure, Unavailable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-_log = logging.getLogger(__name__)
+from app.contract import Level
+from app.controller import Controller
+from app.objective import CALL_SECONDS, ON_TIME, Change
+from app.plan import Batch
 
-
-@dataclass(frozen=True)
-class Ask:
-    """One image to classify; a level of None leaves the choice to the state at the time that it runs."""
-
-    prepared: Prepared
-    level: Level | None
-    top_k: int
-
-
-@dataclass(frozen=True)
-class Done:
-    """One image's result, the level that it ran at, and its times in seconds."""
-
-    result: ImageResult
-    level: Level
-    queue_seconds: float
-    forward_seconds: float
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
-class _Job:
+class Job(Generic[T]):
+    """One image of a request, in seconds on the clock.
+
+    level: a contract where it is one; None: the controller's choice, not under `min_level`. firm: the deadline was
+    asked for by the client; one that is only the objective's is never refused where nothing else waits.
+    """
+
     model: str
-    ask: Ask
-    future: asyncio.Future[Done]
-    queued_at: float = field(default_factory=time.perf_counter)
+    level: Level | None
+    min_level: Level | None
+    arrived: float
+    deadline: float
+    firm: bool
+    payload: T
+
+    def __post_init__(self) -> None:
+        """`due`: when its batch should end; some of the time is left for what comes before and after the engine."""
+        self.due = self.arrived + ON_TIME * (self.deadline - self.arrived)
 
 
-class Batcher:
-    """Runs on the event loop; the engine runs in `thread`, an executor of one worker."""
+@dataclass(frozen=True)
+class Refusal:
+    """Why images are not accepted, and the seconds after which the same would be; None where they never would."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        thread: Executor,
-        default_level: Callable[[str], Level],
-        on_batch: Callable[[str, BatchResult], None],
-        *,
-        queue_images: int,
-        max_batch_images: int,
-    ) -> None:
-        self._engine, self._thread = engine, thread
-        self._default_level, self._on_batch = default_level, on_batch
-        self._capacity, self._max_batch = queue_images, max_batch_images
-        self._queue: deque[_Job] = deque()
-        self._wake = asyncio.Event()
-        self._closing = False
-        self._seconds_per_image = 0.0
+    detail: str
+    retry_seconds: float | None
 
-    def depth(self, model: str) -> int:
-        """Images of the model that wait."""
-        return sum(job.model == model for job in self._queue)
 
-    def check_room(self, images: int) -> None:
-        """Raise Busy when that many images cannot wait now, Unavailable when no more are taken."""
-        if self._closing:
-            raise Unavailable("the service is stopping", retry_after_seconds=5)
-        if len(self._queue) + images > self._capacity:
-            wait_seconds = math.ceil(len(self._queue) * self._seconds_per_image)
-            raise Busy(
-                f"{len(self._queue)} images wait, {self._capacity} may; {images} more do not fit",
-                retry_after_seconds=min(max(1, wait_seconds), 60),
+class Batching(Generic[T]):
+    """One engine that runs one batch at a time."""
+
+    def __init__(self, controller: Controller, *, capacity: int) -> None:
+        self._controller, self._capacity = controller, capacity
+        self._queue: list[Job[T]] = []
+        self._coming: list[Job[None]] = []
+        self._busy_until: float | None = None
+
+    def depth(self, model: str | None = None) -> int:
+        """Images that wait, of one model or of all."""
+        return sum(model is None or job.model == model for job in self._queue)
+
+    def check(self, now: float, jobs: Sequence[Job[None]]) -> Refusal | None:
+        """Why images like these would not be accepted now, None where they would; what is refused counts as offered."""
+        refusal = self._refusal(now, jobs)
+        if refusal is not None:
+            self._controller.arrived(now, jobs[0].model, jobs[0].level, len(jobs))
+        return refusal
+
+    def expect(self, now: float, jobs: Sequence[Job[None]]) -> Refusal | None:
+        """The same before they are decoded: where they would be accepted, others wait behind them from now on."""
+        refusal = self.check(now, jobs)
+        if refusal is None:
+            self._coming += jobs
+        return refusal
+
+    def came(self, jobs: Sequence[Job[None]]) -> None:
+        """What was expected is decoded, or will not come."""
+        gone = set(map(id, jobs))
+        self._coming = [job for job in self._coming if id(job) not in gone]
+
+    def offer(self, now: float, jobs: Sequence[Job[T]]) -> Refusal | None:
+        """Accept the images of one request together, which are alike but for their payloads, or say why not."""
+        self._controller.arrived(now, jobs[0].model, jobs[0].level, len(jobs))
+        refusal = self._refusal(now, jobs)
+        if refusal is None:
+            self._queue = sorted([*self._queue, *jobs], key=_due)
+        return refusal
+
+    def _ahead(self) -> list[Job[Any]]:
+        return sorted([*self._queue, *self._coming], key=_due) if self._coming else self._queue
+
+    def _refusal(self, now: float, jobs: Sequence[Job[Any]]) -> Refusal | None:
+        """Every image counts as what it takes at its lowest level: the controller goes down at once where it must."""
+        ahead, job = self._ahead(), jobs[0]
+        free_at = now if self._busy_until is None else max(now, self._busy_until)
+        if len(ahead) + len(jobs) > self._capacity:
+            detail = f"{len(ahead)} images wait, {self._capacity} may; {len(jobs)} more do not fit"
+            return Refusal(detail, max(end for _, end in self._controller.ends(free_at, [*ahead, *jobs])) - now)
+        if not job.firm and not ahead and self._busy_until is None:
+            return None
+        least = self._controller.nominal_seconds(job, len(jobs))
+        if least > job.due - job.arrived:
+            return Refusal(
+                f"{len(jobs)} images take about {_ms(least)} at their lowest L with nothing before them", None
             )
+        return self._late(now, free_at, ahead, jobs)
 
-    async def classify(self, model: str, asks: Sequence[Ask]) -> list[Done]:
-        """Results in order, all or an error. A caller that is cancelled gives its places in the queue back at once."""
-        self.check_room(len(asks))
-        loop = asyncio.get_running_loop()
-        jobs = [_Job(model, ask, loop.create_future()) for ask in asks]
-        self._queue.extend(jobs)
-        self._wake.set()
-        try:
-            return list(await asyncio.gather(*(job.future for job in jobs)))
-        finally:
-            self._withdraw(jobs)
-
-    def _withdraw(self, jobs: Iterable[_Job]) -> None:
-        """Forget what nobody waits for any more; a job in a running batch loses its reader."""
-        for job in jobs:
-            if not job.future.done():
-                job.future.cancel()
-            elif not job.future.cancelled():
-                job.future.exception()  # seen, or asyncio would report the failures of a batch one by one
-        self._queue = deque(job for job in self._queue if not job.future.done())
-
-    async def run(self) -> None:
-        """Until closed and empty: take what waits, let the engine compute it, hand the results out."""
-        while True:
-            batch = self._take()
-            if batch:
-                await self._compute(batch)
-            elif self._closing:
-                return
-            else:
-                self._wake.clear()
-                await self._wake.wait()
-
-    def close(self) -> None:
-        """Take nothing more; `run` returns once all that was accepted is done."""
-        self._closing = True
-        self._wake.set()
-
-    def _take(self) -> list[_Job]:
-        """The oldest job and those behind it of the same model, up to a full batch."""
-        batch: list[_Job] = []
-        others: deque[_Job] = deque()
-        for job in self._queue:
-            if job.future.done():  # its client left
+    def _late(self, now: float, free_at: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
+        """Refuse what would be late itself, or make something late that was accepted and would be in time."""
+        new = set(map(id, jobs))
+        in_time: set[int] | None = None
+        for job, end in self._controller.ends(free_at, sorted([*ahead, *jobs], key=_due)):
+            if end <= job.due:
                 continue
-            fits = len(batch) < self._max_batch and (not batch or job.model == batch[0].model)
-            (batch if fits else others).append(job)
-        self._queue = others
-        return batch
+            if id(job) in new:
+                detail = f"{len(ahead)} images wait: it would take {_ms(end - now)} of {_ms(job.due - now)} left"
+                return Refusal(detail, end - job.due)
+            if in_time is None:
+                in_time = {id(own) for own, until in self._controller.ends(free_at, ahead) if until <= own.due}
+            if id(job) in in_time:
+                return Refusal("it would make one late that was accepted before", end - job.due)
+        return None
 
-    async def _compute(self, batch: list[_Job]) -> None:
-        """Whatever the engine raises is answered, and the service goes on."""
-        try:
-            await self._forward(batch)
-        except Exception as error:  # noqa: BLE001  it is logged, and each client hears of it
-            _log.exception("the engine failed on a batch of %d images", len(batch))
-            for job in batch:
-                if not job.future.done():
-                    failure = EngineFailure("the engine failed on this image; the log has the details")
-                    failure.__cause__ = error
-                    job.future.set_exception(failure)
+    def withdraw(self, jobs: Sequence[Job[T]]) -> None:
+        """Forget what nobody waits for any more."""
+        gone = set(map(id, jobs))
+        self._queue = [job for job in self._queue if id(job) not in gone]
 
-    async def _forward(self, batch: list[_Job]) -> None:
-        started, loop = time.perf_counter(), asyncio.get_running_loop()
-        levels, result = await loop.run_in_executor(self._thread, self._in_thread, batch)
-        seconds = time.perf_counter() - started
-        self._seconds_per_image = seconds / len(batch)
-        self._on_batch(batch[0].model, result)
-        for job, level, image in zip(batch, levels, result.images, strict=True):
-            if not job.future.done():
-                job.future.set_result(Done(image, level, started - job.queued_at, seconds))
+    def take(self, now: float) -> tuple[Batch[Job[T]] | None, list[Change]]:
+        """The next batch while the engine is free, None where nothing waits; and what the controller changed for it."""
+        changes = self._controller.step(now, self._queue)
+        if not self._queue:
+            return None, changes
+        batch = self._controller.batch(now, self._queue)
+        self.withdraw(batch.jobs)
+        self._busy_until = now + batch.seconds
+        return batch, changes
 
-    def _in_thread(self, batch: list[_Job]) -> tuple[list[Level], BatchResult]:
-        """In the engine's thread, so that a change of state falls between two batches and is whole."""
-        model = batch[0].model
-        default = self._default_level(model)
-        levels = [default if job.ask.level is None else job.ask.level for job in batch]
-        items = [Item(job.ask.prepared, level, job.ask.top_k) for job, level in zip(batch, levels, strict=True)]
-        return levels, self._engine.forward(model, items)
+    def finished(self, batch: Batch[Job[T]], seconds: float | None) -> None:
+        """The engine is free again; `seconds` that the batch took, None where it failed."""
+        self._busy_until = None
+        if seconds is not None:
+            self._controller.latency(batch.model).observe(batch.levels, max(seconds - CALL_SECONDS, 1e-6))
+
+
+def _due(job: Job[Any]) -> float:
+    return job.due
+
+
+def _ms(seconds: float) -> str:
+    return f"{max(0.0, seconds) * 1e3:.0f} ms"

@@ -26,7 +26,7 @@ class Calibrator:
         self._measured = None if file is None else Measured.load(file)
         self._seconds = seconds
         self._applied: dict[str, tuple[Calibration, Measured]] = {}
-        self._batches = tuple(dict.fromkeys((1, most_images)))
+        self._batches = tuple(dict.fromkeys(min(size, most_images) for size in (1, 2, 4, most_images)))
 
     def still_holds(self, network: nn.Module, name: str) -> Calibration | None:
         """After other settings: the network goes on with its calibration where it was made with them, else without."""
@@ -70,9 +70,8 @@ class Calibrator:
 
 def _described(source: str, found: Measured) -> Calibration:
     points = [
-        Point(point.level, point.batch, point.median_ms, point.reduction, point.agreement, point.kl)
+        Point(point.level, point.batch, point.median_ms, point.reduction, point.agreement, point.kl, point.frontier)
         for point in found.points
-        if point.frontier
     ]
     return Calibration(source, found.made, found.identity.threads, tuple(points))
 

@@ -9,6 +9,17 @@ from PIL import Image
 Level = int | Literal["exact", "dense"]
 """What one image asks of the network: a number of hyperplanes L, zeros skipped only, or every MAC."""
 
+
+def order(level: Level) -> int:
+    """Sorts levels by what they keep: L by its number, then exact, then dense."""
+    return level if isinstance(level, int) else {"exact": 1 << 20, "dense": 1 << 21}[level]
+
+
+def at_least(level: Level, least: Level | None) -> Level:
+    """The level, or `least` where that keeps more."""
+    return level if least is None or order(level) >= order(least) else least
+
+
 Prepared = object
 """What `prepare` makes of an image and `forward` takes; only the engine knows what it is."""
 
@@ -62,16 +73,17 @@ class Point:
     reduction: float
     agreement: float
     kl: float
+    frontier: bool = True
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Where a network's calibration came from ("file" or "start"), when it was made, and its frontier."""
+    """Where a network's calibration came from ("file" or "start"), when it was made, and what was measured."""
 
     source: str
     made: str
     threads: int
-    frontier: tuple[Point, ...]
+    points: tuple[Point, ...]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.contract import ImageFlops, Level
+from app.controller import Standing
 from app.errors import REJECTIONS, TABLE, Outcome, ServiceError, outcome_of
+from app.objective import Cause, Change, Direction
+from app.plan import Reason
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 UNKNOWN = "unknown"
@@ -49,6 +52,7 @@ class Metrics:
         self._http()
         self._inference()
         self._state()
+        self._controller()
         self.gauge("haste_build_info", "What runs here; always 1.", *sorted(build)).labels(**build).set(1)
         for model in models:
             self._initialise(model)
@@ -85,6 +89,10 @@ class Metrics:
         self.images = self.counter("haste_inference_images_total", text, "model", "hyperplanes")
         text = "Images in a batch."
         self.batches = self.histogram("haste_inference_batch_images", text, "model", buckets=_BATCH)
+        text = "Batches by why they were released: full, short to meet a deadline, or all that waited."
+        self.releases = self.counter("haste_batch_releases_total", text, "model", "reason")
+        text = "Images answered within their deadline, which is the objective where the request names none."
+        self.in_time = self.counter("haste_requests_within_slo_total", text, "model")
         self.flops = {
             name: self.counter(f"haste_{name}_flops_total", f"FLOPs of the answered images: {name}.", "model")
             for name in _FLOPS
@@ -95,13 +103,22 @@ class Metrics:
     def _state(self) -> None:
         self.queue_depth = self.gauge("haste_queue_depth", "Images that wait for the engine.", "model")
         self.queue_capacity = self.gauge("haste_queue_capacity", "Images that may wait for the engine.")
-        text = "L of a request that names none; NaN while that is exact or dense."
+        text = "L of a request that names none, now; NaN while that is exact or dense."
         self.hyperplanes = self.gauge("haste_model_hyperplanes", text, "model")
         self.hyperplanes_min = self.gauge("haste_model_hyperplanes_min", "Least L that is accepted.", "model")
         self.hyperplanes_max = self.gauge("haste_model_hyperplanes_max", "Largest L that is accepted.", "model")
         self.ready = self.gauge("haste_model_ready", "1 when the model answers.", "model")
         text = "Time to load, convert and warm up."
         self.load_duration = self.gauge("haste_model_load_duration_seconds", text, "model")
+
+    def _controller(self) -> None:
+        text = "Steps of the controller, and why it made them."
+        self.adjustments = self.counter("haste_controller_adjustments_total", text, "model", "direction", "reason")
+        text = "Share of the engine's time that the load would need at the configured L; above 1 the box is too small."
+        self.pressure = self.gauge("haste_controller_pressure_ratio", text, "model")
+        text = "1 while the controller keeps L under the configured one."
+        self.degraded = self.gauge("haste_controller_degraded", text, "model")
+        self.slo = self.gauge("haste_slo_target_seconds", "The latency objective of one image.", "model")
 
     def _initialise(self, model: str) -> None:
         for outcome in get_args(Outcome):
@@ -111,6 +128,12 @@ class Metrics:
             self.stages.labels(model, stage)
         for counter in self.flops.values():
             counter.labels(model)
+        for reason in get_args(Reason):
+            self.releases.labels(model, reason)
+        for direction in get_args(Direction):
+            for cause in get_args(Cause):
+                self.adjustments.labels(model, direction, cause)
+        self.in_time.labels(model)
         self.batches.labels(model)
         self.queue_depth.labels(model).set(0)
         self.ready.labels(model).set(0)
@@ -152,15 +175,30 @@ class Metrics:
     def stage(self, model: str, stage: str, seconds: float) -> None:
         self.stages.labels(model, stage).observe(seconds)
 
-    def batch(self, model: str, images: int, compression: Mapping[str, float]) -> None:
-        """One forward of the engine."""
+    def batch(self, model: str, images: int, reason: str, compression: Mapping[str, float]) -> None:
+        """One forward of the engine, and why it was released."""
         self.batches.labels(model).observe(images)
+        self.releases.labels(model, reason).inc()
         for layer, ratio in compression.items():
             self.compression.labels(model, layer).set(ratio)
 
-    def watch_queue(self, model: str, depth: Callable[[], int]) -> None:
-        """Ask for the depth at every scrape."""
+    def deadline(self, model: str, *, in_time: bool) -> None:
+        """An image was answered, in time or not."""
+        self.in_time.labels(model).inc(int(in_time))
+
+    def adjusted(self, change: Change) -> None:
+        """One step of the controller."""
+        self.adjustments.labels(change.model, change.direction, change.cause).inc()
+
+    def watch(
+        self, model: str, depth: Callable[[], int], standing: Callable[[], Standing], slo: Callable[[], float]
+    ) -> None:
+        """Ask for the queue's depth and the controller's standing at every scrape."""
         self.queue_depth.labels(model).set_function(depth)
+        self.pressure.labels(model).set_function(lambda: standing().pressure)
+        self.degraded.labels(model).set_function(lambda: standing().degraded)
+        self.hyperplanes.labels(model).set_function(lambda: _number(standing().level))
+        self.slo.labels(model).set_function(slo)
 
     def http_request(self, route: str, method: str, status: int, seconds: float) -> None:
         known = method if method in _METHODS else "other"
@@ -170,3 +208,7 @@ class Metrics:
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _number(level: Level) -> float:
+    return level if isinstance(level, int) else float("nan")

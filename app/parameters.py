@@ -3,19 +3,22 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.contract import Engine, Level, ModelInfo
+from app.contract import Engine, Level, ModelInfo, order
 from app.errors import InvalidParameter, named
 
-NAMES = ("L", "top_k", "model")
+NAMES = ("L", "top_k", "model", "deadline_ms", "min_L")
+_LONGEST_DEADLINE_MS = 600_000
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A checked choice; a level of None leaves it to the state."""
+    """A checked choice; a level of None leaves it to the state and the controller, a deadline of None to the state."""
 
     model: ModelInfo
     level: Level | None
     top_k: int
+    deadline_ms: int | None = None
+    min_level: Level | None = None
 
 
 def from_text(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, object]]:
@@ -42,7 +45,11 @@ def collect(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 def choose(values: dict[str, object], engine: Engine, default_top_k: int) -> Choice:
     """Check every value; InvalidParameter names the first that does not fit."""
     model = _model(values.get("model"), engine.models)
-    return Choice(model, _level(values.get("L"), engine), _top_k(values.get("top_k"), model, default_top_k))
+    level, least = _level("L", values, engine), _level("min_L", values, engine)
+    if level is not None and least is not None and order(level) < order(least):
+        raise InvalidParameter(f"L {named(level)} is under min_L {named(least)}; send one of them")
+    top_k = _top_k(values.get("top_k"), model, default_top_k)
+    return Choice(model, level, top_k, _deadline_ms(values.get("deadline_ms")), least)
 
 
 def _model(name: object, served: tuple[ModelInfo, ...]) -> ModelInfo:
@@ -54,19 +61,26 @@ def _model(name: object, served: tuple[ModelInfo, ...]) -> ModelInfo:
     raise InvalidParameter(f"unknown model {named(name)}; served: {', '.join(info.name for info in served)}")
 
 
-def _level(value: object, engine: Engine) -> Level | None:
+def _level(name: str, values: dict[str, object], engine: Engine) -> Level | None:
+    value = values.get(name)
     if value is None:
         return None
     try:
         return engine.levels.check(value)
     except ValueError as error:
-        raise InvalidParameter(f"L {error}, not {named(value)}") from None
+        raise InvalidParameter(f"{name} {error}, not {named(value)}") from None
 
 
 def _top_k(value: object, model: ModelInfo, default: int) -> int:
     classes = len(model.classes)
-    if value is None:
-        return min(default, classes)
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= classes:
+    return min(default, classes) if value is None else _whole("top_k", value, classes)
+
+
+def _deadline_ms(value: object) -> int | None:
+    return None if value is None else _whole("deadline_ms", value, _LONGEST_DEADLINE_MS)
+
+
+def _whole(name: str, value: object, most: int) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
         return value
-    raise InvalidParameter(f"top_k must be a whole number in 1..{classes}, not {named(value)}")
+    raise InvalidParameter(f"{name} must be a whole number in 1..{most}, not {named(value)}")

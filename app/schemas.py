@@ -51,7 +51,7 @@ class Classification(BaseModel):
     predictions: list[PredictionAnswer]
     flops: FlopsAnswer
     timing_ms: TimingAnswer
-    degraded: bool = False
+    degraded: bool = Field(description="the controller used a lower L than configured, to be in time")
     request_id: str
 
 
@@ -71,6 +71,16 @@ class ModelConfig(BaseModel):
     tolerance: Tolerance | None = None
 
 
+class ControllerConfig(BaseModel):
+    """The latency objective in milliseconds, and how far the controller may lower L to hold it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    enabled: bool | None = None
+    slo_ms: Annotated[int, Field(ge=1, le=600_000)] | None = None
+    L_min: Level | None = None
+
+
 class ConfigPatch(BaseModel):
     """Any part of the state. A tolerance of null merges without verification; a model's null clears its own value."""
 
@@ -79,6 +89,7 @@ class ConfigPatch(BaseModel):
     L: Level | None = None
     merge: str | None = None
     tolerance: Tolerance | None = None
+    controller: ControllerConfig = ControllerConfig()
     models: dict[str, ModelConfig] = {}
 
 
@@ -91,6 +102,29 @@ class Bounds(BaseModel):
     tolerance: tuple[float, None] = (0.0, None)
 
 
+class StandingAnswer(BaseModel):
+    """How the controller steers a model now. `off` says why it does nothing, null while it may.
+
+    pressure: share of the engine's time that the load would need at the configured L; above 1 the box is too small.
+    """
+
+    L: Level
+    configured: Level
+    lowest: Level
+    degraded: bool
+    off: str | None
+    pressure: float
+
+
+class ControllerAnswer(BaseModel):
+    """The objective, and the models under it."""
+
+    enabled: bool
+    slo_ms: int
+    L_min: Level
+    models: dict[str, StandingAnswer]
+
+
 class ConfigAnswer(BaseModel):
     """The state of the service."""
 
@@ -98,6 +132,7 @@ class ConfigAnswer(BaseModel):
     L: Level
     merge: str
     tolerance: float | None
+    controller: ControllerAnswer
     bounds: Bounds
     models: dict[str, ModelConfig]
 

@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from app import images
 from app.admission import Admission
-from app.batching import Ask, Batcher, Done
+from app.batching import Batching, Job
 from app.contract import BatchResult, Engine, Prepared
+from app.controller import Controller, Standing
 from app.decoders import Decoders
+from app.dispatch import Ask, Dispatcher, Done, Wanted
 from app.errors import ServiceError, TooManyPixels, Unavailable
 from app.metrics import Metrics
+from app.objective import Change, Objective
 from app.parameters import Choice
+from app.plan import Batch
 from app.settings import Settings
 from app.state import Steering
 from app.state_file import read_state, write_state
@@ -53,15 +57,15 @@ class Service:
         self._thread: Executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self.decoders = Decoders(settings.decode_threads)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
-        save = partial(write_state, settings.state_file)
-        self.steering = Steering(engine, self._thread, read_state(settings.state_file, engine), save)
-        self.batcher = Batcher(
-            engine,
-            self._thread,
-            self.steering.level,
-            self._on_batch,
-            queue_images=settings.queue_images,
-            max_batch_images=settings.max_batch_images,
+        turn, save = asyncio.Lock(), partial(write_state, settings.state_file)
+        state = read_state(settings.state_file, engine, _objective(settings, engine))
+        self.steering = Steering(engine, self._thread, turn, state, save)
+        self.controller = Controller(
+            self.names, self.steering.level, self.steering.objective, settings.max_batch_images
+        )
+        self.batching = Batching[Ask](self.controller, capacity=settings.queue_images)
+        self.dispatcher = Dispatcher(
+            engine, self._thread, self.controller, self.batching, turn, self._on_batch, self._on_change
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._describe()
@@ -69,24 +73,39 @@ class Service:
     def _describe(self) -> None:
         self.metrics.queue_capacity.set(self.settings.queue_images)
         for name in self.names:
-            self.metrics.watch_queue(name, partial(self.batcher.depth, name))
+            self.metrics.watch(
+                name,
+                partial(self.batching.depth, name),
+                partial(self.standing, name),
+                lambda: self.controller.slo_seconds,
+            )
             self.metrics.hyperplanes_min.labels(name).set(self.engine.levels.minimum)
             self.metrics.hyperplanes_max.labels(name).set(self.engine.levels.maximum)
-        self.show_levels()
 
-    def show_levels(self) -> None:
-        """Bring the gauge of L up to the state."""
+    def standing(self, model: str) -> Standing:
+        """How the controller steers a model now."""
+        return self.controller.standing(time.perf_counter(), model)
+
+    def _on_batch(self, batch: Batch[Job[Ask]], result: BatchResult) -> None:
+        self.metrics.batch(batch.model, len(batch.jobs), batch.reason, result.compression)
+
+    def _on_change(self, change: Change) -> None:
+        self.metrics.adjusted(change)
+        text = "the controller moves model %s from L = %s %s to %s, because of the %s"
+        _log.info(text, change.model, change.before, change.direction, change.after, change.cause)
+
+    def refresh(self) -> None:
+        """Let the controller follow a change of the state: calibrations that no longer hold, another L or objective."""
         for name in self.names:
-            level = self.steering.state.level(name)
-            self.metrics.hyperplanes.labels(name).set(level if isinstance(level, int) else float("nan"))
-
-    def _on_batch(self, model: str, result: BatchResult) -> None:
-        self.metrics.batch(model, len(result.images), result.compression)
+            found = self.engine.calibration(name)
+            self.controller.calibrate(name, () if found is None else found.points)
+        for change in self.controller.reconfigure():
+            self._on_change(change)
 
     async def start(self) -> None:
         """Begin to load; requests are refused until a model is ready, probes are answered at once."""
         images.refuse_bombs()
-        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self.batcher.run())]
+        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self.dispatcher.run())]
 
     async def _load(self) -> None:
         loop = asyncio.get_running_loop()
@@ -102,6 +121,7 @@ class Service:
                 self.on_failure()
                 return
             seconds = time.perf_counter() - started
+            self.refresh()
             self.ready.add(name)
             self.metrics.ready.labels(name).set(1)
             self.metrics.load_duration.labels(name).set(seconds)
@@ -119,7 +139,7 @@ class Service:
     async def stop(self) -> None:
         """Finish what was accepted, then end the threads."""
         self.draining = True
-        self.batcher.close()
+        self.dispatcher.close()
         await asyncio.gather(*self._tasks)
         loop = asyncio.get_running_loop()
         for pool in (self._thread, self.decoders):
@@ -130,33 +150,39 @@ class Service:
             raise Unavailable(self.failure or f"model {model} is still loading", retry_after_seconds=2)
 
     @contextmanager
-    def admit(self, model: str) -> Iterator[Callable[[int], None]]:
+    def admit(self, choice: Choice) -> Iterator[Callable[[int], None]]:
         """Around a classify request, before its body is read; yields what counts the body's bytes.
 
-        Unavailable while the model is not loaded; Busy where too much is in flight, or the queue is full.
+        Unavailable while the model is not loaded; Busy where too much is in flight, or it could not be in time.
         """
-        self._check_ready(model)
-        self.batcher.check_room(1)
+        self._check_ready(choice.model.name)
+        self.dispatcher.check_room(_wanted(choice, time.perf_counter()), 1)
         with self.admission.admit() as hold:
             yield hold
 
     async def classify(self, encoded: Sequence[bytes], choice: Choice) -> list[Answer]:
-        """Decode all images at once, queue them together, wait for all."""
-        model = choice.model.name
+        """Decode all images at once, queue them together, wait for all; the deadline counts from now.
+
+        A request without a deadline of its own has the objective, which the decoding of its images does not use up: a
+        photo of many pixels takes what it takes.
+        """
+        model, wanted = choice.model.name, _wanted(choice, time.perf_counter())
         self._check_ready(model)
-        self.batcher.check_room(len(encoded))
-        tasks = [self.decoders.run(partial(self._prepare, model, data)) for data in encoded]
-        decoded = await asyncio.gather(*tasks, return_exceptions=True)
-        asks: list[Ask] = []
+        with self.dispatcher.expecting(wanted, len(encoded)):
+            tasks = [self.decoders.run(partial(self._prepare, model, data)) for data in encoded]
+            decoded = await asyncio.gather(*tasks, return_exceptions=True)
+        prepared: list[Prepared] = []
         seconds: list[float] = []
         for index, outcome in enumerate(decoded):
             if isinstance(outcome, BaseException):
                 raise at_index(outcome, index, len(encoded)) if isinstance(outcome, ServiceError) else outcome
-            asks.append(Ask(outcome[0], choice.level, choice.top_k))
+            prepared.append(outcome[0])
             seconds.append(outcome[1] + outcome[2])
             self.metrics.stage(model, "decode", outcome[1])
             self.metrics.stage(model, "preprocess", outcome[2])
-        done = await self.batcher.classify(model, asks)
+        if choice.deadline_ms is None:
+            wanted = replace(wanted, arrived=wanted.arrived + max(seconds))
+        done = await self.dispatcher.classify(wanted, prepared)
         return [Answer(one, decode) for one, decode in zip(done, seconds, strict=True)]
 
     def _prepare(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
@@ -169,3 +195,15 @@ class Service:
         except MemoryError:
             raise TooManyPixels("the image needs more memory than there is now") from None
         return prepared, decoded - started, time.perf_counter() - decoded
+
+
+def _objective(settings: Settings, engine: Engine) -> Objective:
+    try:
+        return Objective(settings.controller, settings.slo_ms, engine.levels.check(settings.L_min))
+    except ValueError as error:
+        raise ValueError(f"HASTE_L_MIN {error}, not {settings.L_min!r}") from None
+
+
+def _wanted(choice: Choice, arrived: float) -> Wanted:
+    seconds = None if choice.deadline_ms is None else choice.deadline_ms / 1e3
+    return Wanted(choice.model.name, choice.level, choice.min_level, choice.top_k, arrived, seconds)

@@ -86,6 +86,19 @@ class Settings(BaseSettings):
         description="Time for a short calibration of each model at start where no file fits; 0: none, every layer "
         "does all that its level asks for. Everything is measured three times at least, which may take longer.",
     )
+    controller: bool = Field(
+        True, description="Lower L under load, to answer within the objective, instead of refusing requests."
+    )
+    slo_ms: int = Field(
+        100,
+        ge=1,
+        le=600_000,
+        description="The latency objective: the deadline of an image whose request names none. "
+        "What could not be in time even at the lowest L is answered 429 at once.",
+    )
+    L_min: Annotated[int | Literal["exact", "dense"], BeforeValidator(_level)] = Field(
+        8, description="The controller never goes under this level."
+    )
     top_k: int = Field(5, ge=1, le=1000, description="Classes in an answer where the request names no `top_k`.")
 
     max_image_bytes: int = Field(10 * _MIB, ge=1, description="Largest encoded image.")

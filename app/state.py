@@ -6,11 +6,11 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 
-from pydantic import ValidationError
-
+from app.config_patch import parse_patch
 from app.contract import Engine, Level
-from app.errors import InvalidParameter, VersionConflict, named
-from app.schemas import ConfigPatch, ModelConfig
+from app.errors import VersionConflict, named
+from app.objective import Objective
+from app.schemas import ConfigPatch
 
 _FIELDS = ("L", "merge", "tolerance")
 
@@ -31,6 +31,7 @@ class State:
     L: Level
     merge: str
     tolerance: float | None
+    controller: Objective
     models: Mapping[str, ModelValues] = field(default_factory=lambda: MappingProxyType({}))
     version: int = 1
 
@@ -47,47 +48,8 @@ class State:
     def values(self) -> dict[str, object]:
         """As plain values, for the wire and the state file."""
         plain: dict[str, object] = {name: getattr(self, name) for name in ("version", *_FIELDS)}
-        return plain | {"models": {name: asdict(own) for name, own in self.models.items()}}
-
-
-def parse_patch(body: object, engine: Engine) -> ConfigPatch:
-    """Check a change whole; InvalidParameter names the first value that does not fit."""
-    try:
-        patch = ConfigPatch.model_validate(body)
-    except ValidationError as error:
-        raise InvalidParameter(_explain(error)) from None
-    for name in patch.model_fields_set & {"L", "merge"}:
-        if getattr(patch, name) is None:
-            raise InvalidParameter(f"{name} cannot be null; only a model's own value can be cleared")
-    parts: dict[str, ConfigPatch | ModelConfig] = {"": patch}
-    parts |= {f"models.{name}.": own for name, own in patch.models.items()}
-    for where, part in parts.items():
-        if part.L is not None:
-            try:
-                engine.levels.check(part.L)
-            except ValueError as error:
-                raise InvalidParameter(f"{where}L {error}, not {named(part.L)}") from None
-        if part.merge is not None and part.merge not in engine.method.merges:
-            known = ", ".join(map(repr, engine.method.merges))
-            raise InvalidParameter(f"{where}merge must be one of {known}, not {named(part.merge)}")
-    served = [info.name for info in engine.models]
-    for name in patch.models:
-        if name not in served:
-            raise InvalidParameter(f"unknown model {named(name)}; served: {', '.join(served)}")
-    return patch
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = list(first["loc"])
-    cut = next((i + 1 for i, part in enumerate(place) if part in _FIELDS), len(place))
-    name = ".".join(str(part)[:80] for part in place[:cut])
-    if first["type"] == "extra_forbidden":
-        return f"unknown field {named(name)}; known: L, merge, tolerance, models"
-    if place[cut - 1 : cut] == ["L"]:
-        return f"{name} must be a whole number, 'exact' or 'dense', not {named(first['input'])}"
-    message = (first["msg"][0].lower() + first["msg"][1:]).partition(" or instance of")[0]
-    return f"{named(name) if name else 'the body'}: {message}, not {named(first['input'])}"
+        models = {name: asdict(own) for name, own in self.models.items()}
+        return plain | {"controller": asdict(self.controller), "models": models}
 
 
 def changed(state: State, patch: ConfigPatch) -> State:
@@ -96,25 +58,33 @@ def changed(state: State, patch: ConfigPatch) -> State:
     for name, own in patch.models.items():
         models[name] = replace(models[name], **{key: getattr(own, key) for key in own.model_fields_set})
     values = {key: getattr(patch, key) for key in patch.model_fields_set & set(_FIELDS)}
-    new = replace(state, **values, models=MappingProxyType(models))
+    objective = patch.controller.model_dump(exclude_unset=True)
+    new = replace(state, **values, controller=replace(state.controller, **objective), models=MappingProxyType(models))
     return state if new == state else replace(new, version=state.version + 1)
 
 
 class Steering:
-    """Holds the state; changes it in the engine's one thread, so that no batch sees half of one."""
+    """Holds the state; changes it in the engine's one thread and at its `turn`, so that no batch sees half of one."""
 
-    def __init__(self, engine: Engine, thread: Executor, state: State, save: Callable[[State], None]) -> None:
+    def __init__(
+        self, engine: Engine, thread: Executor, turn: asyncio.Lock, state: State, save: Callable[[State], None]
+    ) -> None:
         self.state = state
-        self._engine, self._thread, self._save = engine, thread, save
+        self._engine, self._thread, self._turn, self._save = engine, thread, turn, save
 
     async def change(self, body: object, if_version: str | None = None) -> State:
         """Apply a change, or raise and leave everything as it was."""
         patch = parse_patch(body, self._engine)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._change, patch, if_version)
+        async with self._turn:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._change, patch, if_version)
 
     def level(self, model: str) -> Level:
-        """L of a request that names none, now."""
+        """L of a request that names none, without load."""
         return self.state.level(model)
+
+    def objective(self) -> Objective:
+        """What the controller holds."""
+        return self.state.controller
 
     def configure(self, model: str) -> None:
         """Give a model that was just loaded its merge rule and tolerance. In the engine's thread."""

@@ -2,23 +2,26 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from app.config_patch import parse_patch
 from app.contract import Engine
 from app.errors import EngineFailure, InvalidParameter
-from app.state import ModelValues, State, changed, parse_patch
+from app.objective import Objective
+from app.state import ModelValues, State, changed
 
 
-def initial_state(engine: Engine) -> State:
-    """The engine's own defaults."""
+def initial_state(engine: Engine, objective: Objective) -> State:
+    """The engine's own defaults, and the objective of the settings."""
     models = MappingProxyType({info.name: ModelValues() for info in engine.models})
-    return State(engine.method.level, engine.method.merge, engine.method.tolerance, models)
+    return State(engine.method.level, engine.method.merge, engine.method.tolerance, objective, models)
 
 
-def read_state(path: Path | None, engine: Engine) -> State:
+def read_state(path: Path | None, engine: Engine, objective: Objective) -> State:
     """What the file holds, over the defaults; ValueError names the file where it does not fit."""
-    state = initial_state(engine)
+    state = initial_state(engine, objective)
     if path is None or not path.exists():
         return state
     try:
@@ -27,7 +30,7 @@ def read_state(path: Path | None, engine: Engine) -> State:
         state = changed(state, parse_patch(values, engine))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidParameter, RecursionError) as error:
         raise ValueError(f"state file {path}: {error}") from None
-    return State(state.L, state.merge, state.tolerance, state.models, version)
+    return replace(state, version=version)
 
 
 def write_state(path: Path | None, state: State) -> None:

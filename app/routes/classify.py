@@ -44,7 +44,7 @@ async def classify(request: Request) -> Response:
         query = from_text(request.query_params.multi_items())
         choice = choose(collect(query), service.engine, service.settings.top_k)
         tally.model = choice.model.name
-        with service.admit(choice.model.name) as hold:
+        with service.admit(choice) as hold:
             upload = await _upload(request, service, hold)
             choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
             tally.model = choice.model.name
@@ -68,6 +68,7 @@ def _respond(service: Service, choice: Choice, answers: list[Answer], started: f
     seconds = (time.perf_counter() - begin) / len(results)
     for answer in answers:
         service.metrics.answered(name, answer.done.level, answer.done.result.flops)
+        service.metrics.deadline(name, in_time=answer.done.in_time)
         service.metrics.stage(name, "queue", answer.done.queue_seconds)
         service.metrics.stage(name, "forward", answer.done.forward_seconds)
         service.metrics.stage(name, "postprocess", seconds)
@@ -96,6 +97,7 @@ def _result(choice: Choice, answer: Answer, started: float) -> Classification:
             forward=_ms(done.forward_seconds),
             total=_ms(time.perf_counter() - started),
         ),
+        degraded=done.degraded,
         request_id=request_id.get(),
     )
 

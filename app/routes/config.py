@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.json_body import parse_object
 from app.routes.access import check_may_change, service_of
 from app.routes.examples import CONFIG_BODY
-from app.schemas import PROBLEM, Bounds, ConfigAnswer, ModelConfig
+from app.schemas import PROBLEM, Bounds, ConfigAnswer, ControllerAnswer, ModelConfig, StandingAnswer
 from app.service import Service
 from app.uploads import read_body
 
@@ -30,7 +30,7 @@ async def change(request: Request) -> Response:
         body = await read_body(request, _MAX_BYTES, service.settings.request_body_timeout_ms)
         patch = parse_object(body)
         await service.steering.change(patch, request.headers.get("if-match"))
-    service.show_levels()
+    service.refresh()
     return _answer(service)
 
 
@@ -40,7 +40,7 @@ for _method in ("PATCH", "POST"):
         change,
         methods=[_method],
         operation_id=f"change_config_{_method.lower()}",
-        summary="Change L, merge rule or tolerance, of all models or of one",
+        summary="Change L, merge rule, tolerance or the objective, of all models or of one",
         response_model=ConfigAnswer,
         responses=dict.fromkeys((400, 401, 403, 408, 412, 413, 422), PROBLEM),
         openapi_extra={"requestBody": CONFIG_BODY},
@@ -54,6 +54,7 @@ def _answer(service: Service) -> Response:
         L=state.L,
         merge=state.merge,
         tolerance=state.tolerance,
+        controller=_controller(service),
         bounds=Bounds(L=(engine.levels.minimum, engine.levels.maximum), merge=engine.method.merges),
         models={
             name: ModelConfig(L=own.L, merge=own.merge, tolerance=own.tolerance) for name, own in state.models.items()
@@ -61,3 +62,20 @@ def _answer(service: Service) -> Response:
     )
     headers = {"ETag": f'"{state.version}"', "Cache-Control": "no-store"}
     return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
+
+
+def _controller(service: Service) -> ControllerAnswer:
+    objective = service.steering.state.controller
+    standings = {name: service.standing(name) for name in service.names}
+    models = {
+        name: StandingAnswer(
+            L=own.level,
+            configured=own.configured,
+            lowest=own.lowest,
+            degraded=own.degraded,
+            off=own.off,
+            pressure=round(own.pressure, 4),
+        )
+        for name, own in standings.items()
+    }
+    return ControllerAnswer(enabled=objective.enabled, slo_ms=objective.slo_ms, L_min=objective.L_min, models=models)

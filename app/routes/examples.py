@@ -13,6 +13,11 @@ _LEVEL = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "enum"
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "L": {"description": "Number of hyperplanes, exact or dense; absent: as /config says", "schema": _LEVEL},
     "top_k": {"description": "How many classes to name", "schema": {"type": "integer", "minimum": 1}},
+    "deadline_ms": {
+        "description": "Milliseconds until the answer is worth nothing; absent: the objective, for each image",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 600_000},
+    },
+    "min_L": {"description": "The lowest level that the controller may choose for this request", "schema": _LEVEL},
     "model": {"description": "A name of /models; absent: the first", "schema": {"type": "string"}},
 }
 _EXAMPLES = {"L": 10, "top_k": 3}
@@ -53,6 +58,7 @@ CLASSIFY_BODY: dict[str, Any] = {
 CONFIG_EXAMPLES: dict[str, Any] = {
     "another L for all": {"value": {"L": 10}},
     "zeros alone are skipped": {"value": {"L": "exact"}},
+    "hold 50 ms, down to L = 10": {"value": {"controller": {"slo_ms": 50, "L_min": 10}}},
     "another rule and bound": {"value": {"merge": "mean", "tolerance": 0.05}},
 }
 CONFIG_BODY: dict[str, Any] = {

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from app.contract import Calibration
 from app.routes.access import service_of
-from app.schemas import CalibrationAnswer, ModelAnswer, ModelsAnswer
+from app.schemas import CalibrationAnswer, ModelAnswer, ModelsAnswer, PointAnswer
 
 router = APIRouter(tags=["models"])
 
@@ -30,4 +30,7 @@ async def models(request: Request) -> ModelsAnswer:
 
 
 def _calibration(found: Calibration | None) -> CalibrationAnswer | None:
-    return None if found is None else CalibrationAnswer.model_validate(asdict(found))
+    if found is None:
+        return None
+    frontier = [PointAnswer.model_validate(asdict(point)) for point in found.points if point.frontier]
+    return CalibrationAnswer.model_validate(asdict(found) | {"frontier": frontier})

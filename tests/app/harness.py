@@ -29,6 +29,7 @@ from app.contract import (
 from app.main import create_app
 from app.service import Service
 from app.settings import Settings
+from tests.app.frontiers import points
 
 T = TypeVar("T")
 CLASSES = tuple("abcdefghij")
@@ -163,8 +164,11 @@ class Client:
 
 @contextmanager
 def serving(engine: Engine | None, *, ready: bool = True, **settings: Any) -> Iterator[Client]:
-    """The application with this engine, started and, unless told otherwise, ready; stopped at the end."""
-    app = create_app(Settings(**({"decode_threads": 2, "threads": 1} | settings)), engine)
+    """The application with this engine, started and, unless told otherwise, ready; stopped at the end.
+
+    Nothing is refused for its deadline unless a test asks for it: the machine that tests may be busy.
+    """
+    app = create_app(Settings(**({"decode_threads": 2, "threads": 1, "slo_ms": 600_000} | settings)), engine)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -184,6 +188,14 @@ def serving(engine: Engine | None, *, ready: bool = True, **settings: Any) -> It
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+def calibrated(*names: str) -> FakeEngine:
+    """A fake engine with a calibration of each of its models."""
+    engine = FakeEngine(*names)
+    made = Calibration("file", "2026-11-24T12:00:00+00:00", 1, tuple(points()))
+    engine.calibrations = {own.name: made for own in engine.models}
+    return engine
 
 
 def encoded(

@@ -40,7 +40,7 @@ def test_a_file_that_fits_is_used_and_a_stale_one_refused_with_words(
     described = Calibrator(tmp_path / "own.json").apply(model, record)
     assert described is not None
     assert (described.source, described.threads, described.made) == ("file", 1, found.made)
-    assert all(point.median_ms > 0 for point in described.frontier)
+    assert all(point.median_ms > 0 for point in described.points)
     assert model.forms is not None
     model.forms = None
     replace(found, identity=replace(identity_of(model), threads=64)).save(tmp_path / "stale.json")
@@ -57,7 +57,7 @@ def test_without_a_file_a_short_one_is_made(loaded: tuple[CompiledModel, Weights
     described = Calibrator(seconds=0.1, most_images=2).apply(model, record)
     assert described is not None
     assert described.source == "start"
-    assert {point.batch for point in described.frontier} == {1, 2}
+    assert {point.batch for point in described.points} == {1, 2}
     model.forms = None
 
 

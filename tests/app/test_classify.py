@@ -93,8 +93,11 @@ def test_top_k_is_five_or_all_classes_unless_named(client: Client) -> None:
         ("top_k=two", "'two'"),
         ("model=nope", "'nope'"),
         ("model=", "''"),
-        ("deadline_ms=5", "'deadline_ms'"),
-        ("min_L=5", "'min_L'"),
+        ("deadline_ms=0", "1..600000, not 0"),
+        ("deadline_ms=600001", "600001"),
+        ("deadline_ms=1.5", "'1.5'"),
+        ("min_L=33", "min_L must be a whole number in 1..32, 'exact' or 'dense', not 33"),
+        ("L=8&min_L=exact", "L 8 is under min_L 'exact'"),
         ("max_error=5", "'max_error'"),
     ],
 )
@@ -109,7 +112,7 @@ def test_a_bad_parameter_answers_422_and_is_named(client: Client, query: str, na
     "fields",
     ['"L": NaN', '"L": Infinity', '"L": 1e999', '"L": true', '"L": 10.0', '"L": "10"', '"L": [1]', '"L": {}',
      '"L": ' + "9" * 100, '"L": ' + "9" * 9999, '"L": -' + "9" * 30, '"top_k": false', '"top_k": 0', '"model": 3',
-     '"model": "\\ud800"', '"\\ud800": 1', '"deadline_ms": 5', '"L": 1, "L": 1', '"images": []'],
+     '"model": "\\ud800"', '"\\ud800": 1', '"deadline_ms": true', '"L": 1, "L": 1', '"images": []'],
 )  # fmt: skip
 def test_a_bad_json_field_answers_422(client: Client, fields: str) -> None:
     body = f'{{"image": "{TEXT}", {fields}}}'

@@ -12,6 +12,14 @@ from app.routes.examples import CONFIG_EXAMPLES
 from tests.app.harness import Client, FakeEngine, encoded, serving
 
 NOTHING = {"L": None, "merge": None, "tolerance": None}
+UNCALIBRATED = {
+    "L": 12,
+    "configured": 12,
+    "lowest": 12,
+    "degraded": False,
+    "off": "there is no calibration that holds",
+    "pressure": 0.0,
+}
 KEY = {"Authorization": "Bearer s3cret"}
 
 
@@ -22,6 +30,12 @@ def test_the_state_at_start_is_the_engine_s_with_bounds(client: Client) -> None:
         "L": 12,
         "merge": "projection",
         "tolerance": 0.03,
+        "controller": {
+            "enabled": True,
+            "slo_ms": 600_000,
+            "L_min": 8,
+            "models": {"small": UNCALIBRATED, "other": UNCALIBRATED},
+        },
         "bounds": {"L": [1, 32], "levels": ["exact", "dense"], "merge": ["mean", "projection"], "tolerance": [0, None]},
         "models": {"small": NOTHING, "other": NOTHING},
     }
@@ -80,7 +94,14 @@ def test_the_engine_is_told_of_a_new_rule_and_only_where_it_differs(client: Clie
         ('{"tolerance": NaN}', "nan"),
         ('{"tolerance": 1e999}', "inf"),
         ('{"tolerance": true}', "True"),
-        ('{"controller": {"enabled": true}}', "'controller'"),
+        ('{"controller": {"enabled": 1}}', "'controller.enabled'"),
+        ('{"controller": {"enabled": null}}', "controller.enabled cannot be null"),
+        ('{"controller": {"slo_ms": 0}}', "0"),
+        ('{"controller": {"slo_ms": 10.5}}', "10.5"),
+        ('{"controller": {"L_min": 33}}', "controller.L_min must be a whole number in 1..32"),
+        ('{"controller": {"L_min": "lossy"}}', "'lossy'"),
+        ('{"controller": {"x": 1}}', "'controller.x'; known: enabled, slo_ms, L_min"),
+        ('{"controller": null}', "controller"),
         ('{"version": 7}', "'version'"),
         ('{"models": {"nope": {"L": 3}}}', "'nope'"),
         ('{"models": {"other": {"L": 99}}}', "models.other.L"),
@@ -133,7 +154,7 @@ def test_a_change_waits_for_the_running_batch_and_holds_for_the_next(client: Cli
     assert engine.running.wait(10)
     change = client.background("PATCH", "/config", json={"L": 4})
     second = client.background("POST", "/classify", content=encoded())
-    client.wait_until(lambda: client.service.batcher.depth("small") == 1)
+    client.wait_until(lambda: client.service.batching.depth("small") == 1)
     assert not change.done()
     engine.gate.set()
     assert first.result().json()["L"]["used"] == 12

@@ -23,7 +23,7 @@ def hold(client: Client, engine: FakeEngine) -> "Future[httpx.Response]":
 
 
 def waiting(client: Client, number: int) -> None:
-    client.wait_until(lambda: client.service.batcher.depth("small") + client.service.batcher.depth("other") == number)
+    client.wait_until(lambda: client.service.batching.depth("small") + client.service.batching.depth("other") == number)
 
 
 def outcome(client: Client, name: str) -> float:
@@ -124,7 +124,7 @@ def test_a_client_that_left_frees_its_place_and_is_never_computed(engine: FakeEn
         waiting(client, 1)
         client.call(gone.set)
         assert leaving.result(10) == 499
-        assert client.service.batcher.depth("small") == 0
+        assert client.service.batching.depth("small") == 0
         last = client.background("POST", "/classify", content=PNG)
         waiting(client, 1)
         engine.gate.set()

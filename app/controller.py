@@ -1,0 +1,144 @@
+"""Holds the latency objective by lowering L: pure logic on a clock that it is given, for all models of an engine."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from app.arrival_rate import ArrivalRate
+from app.contract import Level, Point, at_least
+from app.latency import Latency
+from app.model_controller import ModelController
+from app.objective import CALL_SECONDS, Change, Objective
+from app.plan import Batch, Planner, Waiting
+
+W = TypeVar("W", bound=Waiting)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a model is steered now. `off`: why the controller does nothing, None while it may.
+
+    pressure: the share of the engine's time that the arrivals would need at the configured level; above 1 the box is
+    too small for it, however well the objective is held.
+    """
+
+    level: Level
+    configured: Level
+    lowest: Level
+    off: str | None
+    pressure: float
+
+    @property
+    def degraded(self) -> bool:
+        return self.level != self.configured
+
+
+class Controller:
+    """Chooses the level of every image that names none. Reads the configuration anew at every batch."""
+
+    def __init__(
+        self,
+        models: Iterable[str],
+        configured: Callable[[str], Level],
+        objective: Callable[[], Objective],
+        max_batch: int,
+    ) -> None:
+        self._models: Mapping[str, ModelController] = {name: ModelController(name, max_batch) for name in models}
+        self._configured, self._objective, self._max_batch = configured, objective, max_batch
+        self._planner = Planner(self.latency, max_batch)
+        self._fixed = ArrivalRate()
+        self.reconfigure()
+
+    def calibrate(self, model: str, points: Sequence[Point]) -> None:
+        """Use this calibration of a model from now on; none where it has none."""
+        self._models[model].calibrate(points)
+        self._models[model].configure(self._configured(model), self._objective())
+
+    def reconfigure(self) -> list[Change]:
+        """Follow the configuration: the levels and the objective."""
+        objective = self._objective()
+        changes = [own.configure(self._configured(name), objective) for name, own in self._models.items()]
+        return [change for change in changes if change is not None]
+
+    @property
+    def slo_seconds(self) -> float:
+        """The latency objective."""
+        return self._objective().slo_seconds
+
+    def latency(self, model: str) -> Latency:
+        return self._models[model].latency
+
+    def arrived(self, now: float, model: str, level: Level | None, images: int) -> None:
+        """Count what is asked for, accepted or not."""
+        own = self._models[model]
+        if level is None:
+            own.rate.arrived(now, images)
+        else:
+            self._fixed.arrived(now, images * own.image_seconds(level))
+
+    def level(self, waiting: Waiting) -> Level:
+        """The level that an image would run at now."""
+        return _of(waiting, self._models[waiting.model].level)
+
+    def lowest(self, waiting: Waiting) -> Level:
+        """The lowest level that an image may run at."""
+        return _of(waiting, self._models[waiting.model].floor)
+
+    def degraded(self, waiting: Waiting, used: Level) -> bool:
+        """Whether the image ran at a lower level than it would have without load."""
+        return used != _of(waiting, self._models[waiting.model].ceiling)
+
+    def nominal_seconds(self, waiting: Waiting, images: int) -> float:
+        """What so many images take at their lowest level on a machine that does nothing else."""
+        latency = self.latency(waiting.model)
+        level = self.lowest(waiting)
+        many = images * latency.image(level, self._max_batch)
+        return latency.nominal * max(many, latency.batch(level, 1)) + CALL_SECONDS
+
+    def batch(self, now: float, queue: Sequence[W]) -> Batch[W]:
+        """The next batch of what waits, most urgent first, at the levels of now."""
+        return self._planner.next(now, queue, self.level)
+
+    def ends(self, start: float, queue: Sequence[W]) -> Iterator[tuple[W, float]]:
+        """When each image of the queue would be done, at the lowest levels."""
+        return self._planner.ends(start, queue, self.lowest)
+
+    def step(self, now: float, queue: Sequence[Waiting]) -> list[Change]:
+        """Before a batch, and at every tick: every model moves on its rungs as the queue and the rates ask."""
+        changes = self.reconfigure()
+        slo_seconds = self._objective().slo_seconds
+        for model, own in self._models.items():
+            in_time = partial(self._in_time, now, queue, model)
+            change = own.step(now, slo_seconds, in_time, self._other_load(now, model))
+            changes += [] if change is None else [change]
+        return changes
+
+    def _in_time(self, now: float, queue: Sequence[Waiting], model: str, level: Level) -> bool:
+        """Whether all that waits would be in time with this model at this level and the others where they stand."""
+
+        def of(waiting: Waiting) -> Level:
+            return _of(waiting, level if waiting.model == model else self._models[waiting.model].level)
+
+        return all(end <= waiting.due for waiting, end in self._planner.ends(now, queue, of))
+
+    def standing(self, now: float, model: str) -> Standing:
+        own, objective = self._models[model], self._objective()
+        pressure = own.pressure(now) + self._fixed.slow(now)
+        return Standing(own.level, own.ceiling, own.floor, self._off(own, objective), pressure)
+
+    def _off(self, own: ModelController, objective: Objective) -> str | None:
+        if not objective.enabled:
+            return "it is switched off"
+        if not own.latency.calibrated:
+            return "there is no calibration that holds"
+        return None if len(own.rungs) > 1 else f"no level from {own.ceiling} down to L_min {objective.L_min} is faster"
+
+    def _other_load(self, now: float, model: str) -> float:
+        others = sum(own.load(now) for name, own in self._models.items() if name != model)
+        return others + self._fixed.larger(now)
+
+
+def _of(waiting: Waiting, level: Level) -> Level:
+    """The image's own level; where it has none, the model's, but not under what it asks for at least."""
+    return waiting.level if waiting.level is not None else at_least(level, waiting.min_level)

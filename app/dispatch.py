@@ -1,0 +1,197 @@
+"""Between the event loop and the engine's thread: images wait in the queue, batches run, results find their clients."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from app.batching import Batching, Job, Refusal
+from app.contract import BatchResult, Engine, ImageResult, Item, Level, Prepared
+from app.controller import Controller
+from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable
+from app.objective import TICK_SECONDS, Change
+from app.plan import Batch
+
+_log = logging.getLogger(__name__)
+_MOST_RETRY_SECONDS = 60
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a request asks of every one of its images. `arrived` is on the clock of time.perf_counter.
+
+    level None: the controller's choice, not under min_level; deadline_seconds None: the objective for each image.
+    """
+
+    model: str
+    level: Level | None
+    min_level: Level | None
+    top_k: int
+    arrived: float
+    deadline_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Done:
+    """One image's result, the level that it ran at and whether load lowered it; times in seconds."""
+
+    result: ImageResult
+    level: Level
+    degraded: bool
+    in_time: bool
+    queue_seconds: float
+    forward_seconds: float
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One image in the queue: what the engine takes, and who waits for it."""
+
+    prepared: Prepared
+    top_k: int
+    queued_at: float
+    future: asyncio.Future[Done]
+
+
+class Dispatcher:
+    """Runs on the event loop; the engine runs in `thread`, an executor of one worker.
+
+    `turn` is held while a batch is chosen and run: who changes the configuration takes it, so that a change falls
+    between two batches.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        thread: Executor,
+        controller: Controller,
+        batching: Batching[Ask],
+        turn: asyncio.Lock,
+        on_batch: Callable[[Batch[Job[Ask]], BatchResult], None],
+        on_change: Callable[[Change], None],
+    ) -> None:
+        self._engine, self._thread, self._controller, self._turn = engine, thread, controller, turn
+        self._batching, self._on_batch, self._on_change = batching, on_batch, on_change
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def check_room(self, wanted: Wanted, images: int) -> None:
+        """Raise Busy where so many images could not be in time now, Unavailable where no more are taken."""
+        self._check_open()
+        _raise(self._batching.check(time.perf_counter(), self._placeholders(wanted, images)))
+
+    @contextmanager
+    def expecting(self, wanted: Wanted, images: int) -> Iterator[None]:
+        """Around the decoding of images: the same check, and others wait behind these from now on."""
+        self._check_open()
+        jobs = self._placeholders(wanted, images)
+        _raise(self._batching.expect(time.perf_counter(), jobs))
+        try:
+            yield
+        finally:
+            self._batching.came(jobs)
+
+    def _placeholders(self, wanted: Wanted, images: int) -> list[Job[None]]:
+        return [self._job(wanted, images, None) for _ in range(images)]
+
+    async def classify(self, wanted: Wanted, prepared: Sequence[Prepared]) -> list[Done]:
+        """Results in order, all or an error. A caller that is cancelled gives its places in the queue back at once."""
+        self._check_open()
+        loop, now = asyncio.get_running_loop(), time.perf_counter()
+        asks = [Ask(one, wanted.top_k, now, loop.create_future()) for one in prepared]
+        jobs = [self._job(wanted, len(asks), ask) for ask in asks]
+        _raise(self._batching.offer(now, jobs))
+        self._wake.set()
+        try:
+            return list(await asyncio.gather(*(ask.future for ask in asks)))
+        finally:
+            self._withdraw(jobs)
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise Unavailable("the service is stopping", retry_after_seconds=5)
+
+    def _job(self, wanted: Wanted, images: int, payload: T) -> Job[T]:
+        asked = wanted.deadline_seconds
+        deadline = wanted.arrived + (self._controller.slo_seconds * images if asked is None else asked)
+        return Job(wanted.model, wanted.level, wanted.min_level, wanted.arrived, deadline, asked is not None, payload)
+
+    def _withdraw(self, jobs: Sequence[Job[Ask]]) -> None:
+        """A job in a running batch loses its reader, one that waits is forgotten."""
+        for job in jobs:
+            future = job.payload.future
+            if not future.done():
+                future.cancel()
+            elif not future.cancelled():
+                future.exception()  # seen, or asyncio would report the failures of a batch one by one
+        self._batching.withdraw(jobs)
+
+    async def run(self) -> None:
+        """Until closed and empty: take what waits, let the engine compute it, hand the results out."""
+        while True:
+            async with self._turn:
+                batch, changes = self._batching.take(time.perf_counter())
+                for change in changes:
+                    self._on_change(change)
+                if batch is not None:
+                    await self._compute(batch)
+                    continue
+            if self._closing:
+                return
+            self._wake.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+
+    def close(self) -> None:
+        """Take nothing more; `run` returns once all that was accepted is done."""
+        self._closing = True
+        self._wake.set()
+
+    async def _compute(self, batch: Batch[Job[Ask]]) -> None:
+        """Whatever the engine raises is answered, and the service goes on."""
+        started = time.perf_counter()
+        asks = [job.payload for job in batch.jobs]
+        items = [Item(ask.prepared, level, ask.top_k) for ask, level in zip(asks, batch.levels, strict=True)]
+        work = partial(self._engine.forward, batch.model, items)
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except Exception as error:  # noqa: BLE001  it is logged, and each client hears of it
+            self._batching.finished(batch, None)
+            _fail(batch, error)
+            return
+        seconds = time.perf_counter() - started
+        self._batching.finished(batch, seconds)
+        self._on_batch(batch, result)
+        self._hand_out(batch, result, started, seconds)
+
+    def _hand_out(self, batch: Batch[Job[Ask]], result: BatchResult, started: float, seconds: float) -> None:
+        now = time.perf_counter()
+        for job, level, image in zip(batch.jobs, batch.levels, result.images, strict=True):
+            degraded, queued = self._controller.degraded(job, level), started - job.payload.queued_at
+            if not job.payload.future.done():
+                done = Done(image, level, degraded, now <= job.deadline, queued, seconds)
+                job.payload.future.set_result(done)
+
+
+def _fail(batch: Batch[Job[Ask]], error: Exception) -> None:
+    _log.error("the engine failed on a batch of %d images", len(batch.jobs), exc_info=error)
+    for job in batch.jobs:
+        if not job.payload.future.done():
+            failure = EngineFailure("the engine failed on this image; the log has the details")
+            failure.__cause__ = error
+            job.payload.future.set_exception(failure)
+
+
+def _raise(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        if refusal.retry_seconds is None:
+            raise InvalidParameter(f"the deadline cannot be met: {refusal.detail}")
+        seconds = min(max(1, math.ceil(refusal.retry_seconds)), _MOST_RETRY_SECONDS)
+        raise Busy(refusal.detail, retry_after_seconds=seconds)

@@ -1,0 +1,79 @@
+"""Which images run together, and when each would be done: the next batch, and all that follow if nothing else comes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from app.contract import Level
+from app.latency import Latency
+from app.objective import CALL_SECONDS
+
+Reason = Literal["full", "deadline", "idle"]
+
+
+class Waiting(Protocol):
+    """An image that waits; `due` on the clock, `level` None where the choice is the controller's."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def level(self) -> Level | None: ...
+    @property
+    def min_level(self) -> Level | None: ...
+    @property
+    def due(self) -> float: ...
+
+
+W = TypeVar("W", bound=Waiting)
+
+
+@dataclass(frozen=True)
+class Batch(Generic[W]):
+    """Images of one model with their levels, and the seconds it takes by a cautious estimate.
+
+    reason: released as large as pays, cut short for the deadline of the most urgent one, or as all that waited.
+    """
+
+    model: str
+    jobs: Sequence[W]
+    levels: Sequence[Level]
+    reason: Reason
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Planner:
+    """How batches are formed: `latency` of a model's engine, at most `max_batch` images."""
+
+    latency: Callable[[str], Latency]
+    max_batch: int
+
+    def next(self, now: float, queue: Sequence[W], level: Callable[[W], Level]) -> Batch[W]:
+        """The most urgent image and those of its model that follow, as many as pay and leave it in time.
+
+        `queue`: not empty, most urgent first. An image that is late whatever is done does not cut its batch short.
+        """
+        model = queue[0].model
+        latency = self.latency(model)
+        most = latency.best_batch(level(queue[0]), self.max_batch, CALL_SECONDS)
+        jobs = [job for job in queue if job.model == model][:most]
+        levels = [level(job) for job in jobs]
+        room = (jobs[0].due - now - CALL_SECONDS) / latency.cautious
+        size = len(jobs)
+        if latency.batch(levels[0], 1) <= room:
+            while latency.mixed(levels[:size]) > room:
+                size -= 1
+        reason: Reason = "deadline" if size < len(jobs) else ("full" if size == most else "idle")
+        seconds = latency.cautious * latency.mixed(levels[:size]) + CALL_SECONDS
+        return Batch(model, jobs[:size], levels[:size], reason, seconds)
+
+    def ends(self, start: float, queue: Sequence[W], level: Callable[[W], Level]) -> Iterator[tuple[W, float]]:
+        """Each image of the queue with the time at which it would be done, batch after batch from `start`."""
+        left = list(queue)
+        while left:
+            batch = self.next(start, left, level)
+            start += batch.seconds
+            taken = set(map(id, batch.jobs))
+            left = [job for job in left if id(job) not in taken]
+            for job in batch.jobs:
+                yield job, start

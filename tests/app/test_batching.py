@@ -1,0 +1,174 @@
+"""Admission by predicted completion, and batches, earliest deadline first; all on a clock of our own."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from app.batching import Batching, Job
+from app.contract import Level, Point
+from app.controller import Controller
+from tests.app.frontiers import OFF, SLO_MS, controller, points
+
+SLO = SLO_MS / 1e3
+
+
+def job(
+    arrived: float = 0.0,
+    seconds: float = SLO,
+    model: str = "m",
+    level: Level | None = None,
+    least: Level | None = None,
+    name: str = "",
+    *,
+    firm: bool = True,
+) -> Job[str]:
+    return Job(model, level, least, arrived, arrived + seconds, firm, name)
+
+
+def batching(steered: Controller | None = None, capacity: int = 64) -> Batching[str]:
+    return Batching(controller(objective=OFF) if steered is None else steered, capacity=capacity)
+
+
+def accepted(queue: Batching[str], jobs: Sequence[Job[str]], now: float = 0.0) -> int:
+    """How many were accepted, one request each."""
+    return sum(queue.offer(now, [one]) is None for one in jobs)
+
+
+def test_what_cannot_be_in_time_is_refused_at_once_with_the_time_after_which_it_could() -> None:
+    queue = batching(controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1))
+    assert accepted(queue, [job() for _ in range(10)]) == 2  # 3 x 10 ms, cautious, are more than 36 ms
+    queue.take(0.0)
+    accepted(queue, [job() for _ in range(3)])
+    refusal = queue.offer(0.0, [job()])
+    assert refusal is not None
+    assert refusal.retry_seconds is not None
+    just_before, just_after = refusal.retry_seconds - 1e-6, refusal.retry_seconds + 1e-6
+    assert queue.offer(just_before, [job(just_before)]) is not None
+    assert queue.offer(just_after, [job(just_after)]) is None
+
+
+def test_everything_accepted_is_in_time_when_the_engine_takes_what_was_calibrated() -> None:
+    queue, now, late, answered = batching(), 0.0, [], 0
+    while now < 5.0:
+        for _ in range(3):
+            queue.offer(now, [job(now)])
+        batch, _ = queue.take(now)
+        assert batch is not None
+        seconds = 0.007 * len(batch.jobs)
+        now += seconds
+        queue.finished(batch, seconds)
+        answered += len(batch.jobs)
+        late += [one for one in batch.jobs if one.deadline < now]
+    assert answered > 600
+    assert late == []
+
+
+def test_an_accepted_image_is_not_made_late_by_a_more_urgent_one() -> None:
+    queue = batching(controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1))
+    assert accepted(queue, [job(seconds=0.030), job(seconds=0.030)]) == 2
+    urgent = queue.offer(0.0, [job(seconds=0.015)])
+    assert urgent is not None
+    assert "accepted before" in urgent.detail
+    assert queue.depth() == 2
+
+
+def test_a_request_without_a_deadline_of_its_own_is_taken_by_an_idle_box_whatever_it_takes() -> None:
+    slow = controller("dense", OFF, {"m": points({"dense": 500.0})})
+    queue = batching(slow)
+    assert queue.offer(0.0, [job(firm=False)]) is None
+    assert queue.offer(0.0, [job(firm=False)]) is not None
+
+
+def test_a_deadline_that_no_box_of_this_kind_meets_is_refused_for_good() -> None:
+    refusal = batching().offer(0.0, [job(seconds=0.003)])
+    assert refusal is not None
+    assert refusal.retry_seconds is None
+    assert "7 ms" in refusal.detail
+
+
+def test_a_slow_machine_accepts_less() -> None:
+    fast, slow = batching(), batching()
+    for _ in range(50):
+        batch, _ = (slow.offer(0.0, [job()]), slow.take(0.0))[1]
+        assert batch is not None
+        slow.finished(batch, 0.014)
+    assert accepted(slow, [job() for _ in range(20)]) < accepted(fast, [job() for _ in range(20)])
+
+
+def test_images_of_a_request_are_accepted_together_or_not_at_all() -> None:
+    queue = batching(capacity=4)
+    assert queue.offer(0.0, [job(seconds=1) for _ in range(3)]) is None
+    refusal = queue.offer(0.0, [job(seconds=1) for _ in range(2)])
+    assert refusal is not None
+    assert "3 images wait, 4 may" in refusal.detail
+    assert queue.depth() == 3
+
+
+def test_the_most_urgent_goes_first_with_those_of_its_model() -> None:
+    queue = batching(controller(objective=OFF, models={"m": points(), "n": points()}))
+    for name, model, seconds in (("a", "m", 3.0), ("b", "n", 1.0), ("c", "m", 2.0), ("d", "n", 4.0)):
+        queue.offer(0.0, [job(model=model, seconds=seconds, name=name)])
+    batches = []
+    while queue.depth():
+        batch, _ = queue.take(0.0)
+        assert batch is not None
+        batches.append("".join(one.payload for one in batch.jobs))
+        queue.finished(batch, 0.01)
+    assert batches == ["bd", "ca"]
+
+
+@pytest.mark.parametrize(
+    ("images", "seconds", "reason", "size"), [(3, 1.0, "idle", 3), (9, 1.0, "full", 8), (4, 0.036, "deadline", 3)]
+)
+def test_a_batch_is_released_full_for_its_deadline_or_as_all_that_waits(
+    images: int, seconds: float, reason: str, size: int
+) -> None:
+    queue = batching()
+    queue.offer(0.0, [job(seconds=1, firm=False)])
+    for _ in range(images - 1):
+        assert queue.offer(0.0, [job(seconds=1)]) is None
+    first = queue._queue[0]
+    first.due = seconds * 0.9
+    batch, _ = queue.take(0.0)
+    assert batch is not None
+    assert (batch.reason, len(batch.jobs)) == (reason, size)
+
+
+def test_a_batch_is_no_larger_than_pays() -> None:
+    queue = batching(controller(8, OFF, {"m": points({8: 5.0}, gain=-0.5)}))
+    accepted(queue, [job(seconds=1) for _ in range(4)])
+    batch, _ = queue.take(0.0)
+    assert batch is not None
+    assert len(batch.jobs) == 1
+
+
+def test_who_left_is_forgotten_and_gives_its_place_back() -> None:
+    queue = batching(capacity=2)
+    gone, stays = job(seconds=1, name="gone"), job(seconds=1, name="stays")
+    queue.offer(0.0, [gone])
+    queue.offer(0.0, [stays])
+    queue.withdraw([gone])
+    assert queue.offer(0.0, [job(seconds=1, name="new")]) is None
+    batch, _ = queue.take(0.0)
+    assert batch is not None
+    assert [one.payload for one in batch.jobs] == ["stays", "new"]
+
+
+def test_a_level_of_its_own_is_a_contract_and_min_L_a_bound() -> None:
+    queue = batching(controller(8, OFF))
+    asked: list[tuple[Level | None, Level | None]] = [(None, None), ("dense", None), (None, 12), (3, None)]
+    for level, least in asked:
+        queue.offer(0.0, [job(seconds=1, level=level, least=least)])
+    batch, _ = queue.take(0.0)
+    assert batch is not None
+    assert batch.levels == [8, "dense", 12, 3]
+
+
+def test_without_a_calibration_nothing_is_refused_before_anything_was_measured() -> None:
+    no_points: list[Point] = []
+    queue = batching(controller(models={"m": no_points}))
+    assert accepted(queue, [job() for _ in range(5)]) == 5
+    batch, _ = queue.take(0.0)
+    assert batch is not None
+    queue.finished(batch, 0.100)
+    assert accepted(queue, [job(0.1) for _ in range(5)], 0.1) == 1

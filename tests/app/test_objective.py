@@ -1,0 +1,125 @@
+"""The objective over HTTP: deadlines, refusals that tell the truth, a level that load lowers and that says so."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from app.contract import Calibration
+from tests.app.frontiers import points
+from tests.app.harness import Client, FakeEngine, calibrated, encoded, serving
+from tests.app.test_load import hold, waiting
+
+PNG = encoded()
+REJECTED = {"model": "small", "outcome": "rejected"}
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return calibrated("small")
+
+
+@pytest.fixture
+def client(engine: FakeEngine) -> Iterator[Client]:
+    with serving(engine, L_min=8, slo_ms=100) as running:
+        yield running
+
+
+def crowd(client: Client, number: int) -> None:
+    """Arrivals that the controller counts, without their images."""
+
+    def arrive() -> None:
+        client.service.controller.arrived(time.perf_counter(), "small", None, number)
+
+    client.call(arrive)
+
+
+def test_under_load_the_level_goes_down_and_every_trace_says_so(client: Client, engine: FakeEngine) -> None:
+    crowd(client, 500)
+    answer = client.classify(PNG).json()
+    assert answer["L"] == {"requested": None, "used": 8}
+    assert answer["degraded"] is True
+    assert client.get("/config").json()["L"] == 12
+    standing = client.get("/config").json()["controller"]["models"]["small"]
+    assert (standing["L"], standing["configured"], standing["lowest"], standing["degraded"]) == (8, 12, 8, True)
+    assert standing["pressure"] > 0.1
+    assert client.sample("haste_controller_degraded", model="small") == 1
+    assert client.sample("haste_model_hyperplanes", model="small") == 8
+    assert client.sample("haste_controller_adjustments_total", model="small", direction="down", reason="rate") == 1
+    assert client.sample("haste_controller_pressure_ratio", model="small") > 0.1
+
+
+def test_a_level_that_is_asked_for_is_a_contract_and_min_L_a_bound_under_load(client: Client) -> None:
+    crowd(client, 500)
+    for query, used in (("?L=dense", "dense"), ("?L=12", 12), ("?min_L=10", 10), ("?min_L=exact", "exact")):
+        answer = client.classify(PNG, query).json()
+        assert answer["L"]["used"] == used, query
+    assert client.classify(PNG, "?L=12").json()["degraded"] is False
+    assert client.classify(PNG, "?min_L=10").json()["degraded"] is True
+
+
+def test_the_level_comes_back_when_the_load_is_gone_without_another_request(client: Client) -> None:
+    crowd(client, 100)
+    assert client.classify(PNG).json()["degraded"] is True
+    client.wait_until(lambda: client.sample("haste_controller_degraded", model="small") == 0)
+    assert client.sample("haste_controller_adjustments_total", model="small", direction="up", reason="relief") == 1
+
+
+def test_what_cannot_be_in_time_is_refused_before_it_is_decoded(engine: FakeEngine) -> None:
+    slow = Calibration("file", "2026-11-24T12:00:00+00:00", 1, tuple(points({12: 1000.0}, batches=(1,))))
+    engine.calibrations["small"] = slow
+    with serving(engine) as client:
+        first = hold(client, engine)
+        asked = [client.background("POST", "/classify?deadline_ms=10000", content=PNG) for _ in range(20)]
+        waiting(client, 6)  # 1.2 s each by a cautious estimate, 9 s to be done
+        client.wait_until(lambda: client.sample("haste_inference_requests_total", **REJECTED) == 14)
+        assert len(engine.seen) < 20
+        engine.gate.set()
+        answers = [future.result() for future in (first, *asked)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 14
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+    assert "6 images wait" in refused[-1].json()["detail"]
+
+
+def test_a_deadline_that_this_machine_never_meets_is_a_bad_parameter(client: Client) -> None:
+    answer = client.classify(PNG, "?deadline_ms=2")
+    assert answer.status_code == 422
+    assert "deadline" in answer.json()["detail"]
+    assert client.classify(PNG, "?deadline_ms=2000").status_code == 200
+
+
+def test_in_time_or_not_is_counted(client: Client, engine: FakeEngine) -> None:
+    client.classify(PNG)
+    late = hold(client, engine)
+    time.sleep(0.15)
+    engine.gate.set()
+    assert late.result().status_code == 200
+    assert client.sample("haste_requests_within_slo_total", model="small") == 1
+    assert client.sample("haste_slo_target_seconds", model="small") == 0.1
+
+
+def test_the_objective_can_be_changed_and_the_controller_switched_off(client: Client) -> None:
+    crowd(client, 500)
+    assert client.classify(PNG).json()["degraded"] is True
+    state = client.patch({"controller": {"enabled": False, "slo_ms": 250}}).json()["controller"]
+    assert (state["enabled"], state["slo_ms"], state["L_min"]) == (False, 250, 8)
+    assert state["models"]["small"]["off"] == "it is switched off"
+    assert client.classify(PNG).json()["L"]["used"] == 12
+    assert client.sample("haste_slo_target_seconds", model="small") == 0.25
+
+
+def test_a_calibration_that_no_longer_holds_switches_the_controller_off_until_it_does(
+    client: Client, engine: FakeEngine
+) -> None:
+    held = engine.calibrations.pop("small")
+    state = client.patch({"tolerance": 0.2}).json()["controller"]["models"]["small"]
+    assert state["off"] == "there is no calibration that holds"
+    engine.calibrations["small"] = held
+    assert client.patch({"tolerance": 0.03}).json()["controller"]["models"]["small"]["off"] is None
+
+
+def test_a_least_level_that_is_none_is_refused_at_start(engine: FakeEngine) -> None:
+    said = r"HASTE_L_MIN must be a whole number in 1\.\.32, 'exact' or 'dense', not 40"
+    with pytest.raises(ValueError, match=said), serving(engine, L_min=40):
+        raise AssertionError

@@ -1,0 +1,76 @@
+"""A box on a virtual clock: the same every time, and worth its controller."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.simulation import Box, Run, simulate
+from tests.app.frontiers import ON, points
+
+BOX = Box(points(), "exact", ON)
+
+
+def poisson(rate: float, seconds: float = 20.0) -> list[float]:
+    gaps = np.random.default_rng(7).exponential(1 / rate, int(rate * seconds * 2))
+    times = np.cumsum(gaps)
+    return [float(time) for time in times[times < seconds]]
+
+
+def off(box: Box) -> Box:
+    return replace(box, objective=replace(box.objective, enabled=False))
+
+
+def test_the_same_arguments_give_the_same_run_and_another_seed_another() -> None:
+    arrivals = poisson(120)
+    assert simulate(BOX, arrivals, 1) == simulate(BOX, arrivals, 1)
+    assert simulate(BOX, arrivals, 1) != simulate(BOX, arrivals, 2)
+
+
+def test_counts_add_up() -> None:
+    arrivals = poisson(200)
+    run = simulate(BOX, arrivals, 1)
+    assert sum(run.offered) == len(arrivals)
+    assert sum(run.accepted) == len(run.latencies) == sum(sum(by_level.values()) for by_level in run.levels)
+    assert sum(run.in_time) <= sum(run.accepted) <= sum(run.offered)
+    assert run.effective <= run.attainment <= 1
+
+
+@pytest.mark.parametrize("rate", [60, 150, 300])
+def test_what_is_accepted_is_in_time_at_any_load(rate: float) -> None:
+    for box in (BOX, off(BOX)):
+        assert simulate(box, poisson(rate), 1).kept >= 0.99
+
+
+def test_under_overload_the_controller_answers_more_than_any_fixed_level_refuses() -> None:
+    arrivals = poisson(160)
+    steered = simulate(BOX, arrivals, 1)
+    fixed = simulate(off(BOX), arrivals, 1)
+    lowest = simulate(replace(off(BOX), level=8), arrivals, 1)
+    assert steered.attainment > 1.15 * fixed.attainment
+    assert steered.attainment >= lowest.attainment - 0.02
+
+
+def test_light_load_is_answered_at_the_configured_level() -> None:
+    run = simulate(BOX, poisson(10), 1)
+    assert run.attainment == 1
+    assert {level for by_level in run.levels for level in by_level} == {"exact"}
+
+
+def test_a_box_that_turns_out_slower_still_keeps_its_word() -> None:
+    run = simulate(replace(BOX, slowdown=1.4), poisson(100, 40), 1)
+    assert run.kept >= 0.99
+
+
+def test_after_a_burst_of_four_times_the_load_it_is_back_within_a_second() -> None:
+    calm, burst = poisson(40, 30), [10 + 2 * i / 320 for i in range(320)]
+    run = simulate(BOX, sorted(calm + burst), 1)
+    after = slice(13, 30)
+    assert sum(run.in_time[after]) / sum(run.offered[after]) >= 0.99
+    assert 8 in run.levels[10]
+
+
+def test_no_arrivals_make_an_empty_run() -> None:
+    run = simulate(BOX, [], 1)
+    assert run == Run(0)
+    assert np.isnan(run.percentile(0.5))
