@@ -21,6 +21,11 @@ int64_t process() {
 #endif
 }
 
+// A ticket: the round in the high bits, the next share in the low ones.
+constexpr uint64_t ROUND = 1 << 16;
+
+inline uint64_t round_of(uint64_t ticket) { return ticket / ROUND; }
+
 inline void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -30,7 +35,7 @@ inline void pause() {
 }  // namespace
 
 Pool::Pool(int threads) {
-  for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { serve(i); });
+  for (int i = 1; i < threads; i++) workers_.emplace_back([this] { serve(); });
 }
 
 namespace {
@@ -64,41 +69,46 @@ void Pool::drop(const void* program) {
 void Pool::run(const std::function<void(int)>& work) {
   if (workers_.empty()) return work(0);
   failure_ = nullptr;
-  busy_.store((int)workers_.size());
+  work_ = &work;
+  left_.store(threads(), std::memory_order_relaxed);
+  const uint64_t round = round_of(ticket_.load(std::memory_order_relaxed)) + 1;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
-    work_ = &work;
-    round_++;
+    std::lock_guard<std::mutex> lock(mutex_);  // or a thread that is about to sleep would miss it
+    ticket_.store(round * ROUND, std::memory_order_release);
   }
   wake_.notify_all();
-  attempt(work, 0);
-  for (int spins = 0; busy_.load(std::memory_order_acquire) > 0; spins++)
+  help(round);
+  for (int spins = 0; left_.load(std::memory_order_acquire) > 0; spins++)
     if (spins < SPINS) pause();
     else std::this_thread::yield();
   if (failure_) std::rethrow_exception(failure_);
 }
 
-void Pool::attempt(const std::function<void(int)>& work, int thread) {
-  try {
-    work(thread);
-  } catch (...) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    failure_ = std::current_exception();
+void Pool::help(uint64_t round) {
+  uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  while (round_of(ticket) == round && ticket % ROUND < (uint64_t)threads()) {
+    if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
+    try {
+      (*work_)((int)(ticket % ROUND));
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      failure_ = std::current_exception();
+    }
+    left_.fetch_sub(1, std::memory_order_release);
+    ticket = ticket_.load(std::memory_order_acquire);
   }
 }
 
-void Pool::serve(int thread) {
-  for (int seen = 0;;) {
-    for (int spins = 0; round_.load(std::memory_order_acquire) == seen && spins < SPINS; spins++) pause();
-    const std::function<void(int)>* work;
-    {
+void Pool::serve() {
+  const auto round = [this] { return round_of(ticket_.load(std::memory_order_acquire)); };
+  for (uint64_t seen = 0;;) {
+    for (int spins = 0; round() == seen && spins < SPINS; spins++) pause();
+    if (round() == seen) {
       std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [&] { return round_.load() != seen; });
-      seen = round_.load();
-      work = work_;
+      wake_.wait(lock, [&] { return round() != seen; });
     }
-    attempt(*work, thread);
-    busy_.fetch_sub(1, std::memory_order_release);
+    seen = round();
+    help(seen);
   }
 }
 

@@ -1,7 +1,9 @@
-// Threads that meet after each piece of work: they spin for a moment, then sleep.
+// Threads that share each piece of work and meet after it: they spin for a moment, then sleep. On a busy machine a
+// thread may be late; what it has not begun by then the others do, so that nobody waits for one that has nothing to do.
 #pragma once
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -19,16 +21,19 @@ class Pool {
   static void drop(const void* program);
   std::mutex turn;  // who holds it may run: programs that share a pool take turns, so that threads never compete
   int threads() const { return (int)workers_.size() + 1; }
-  // Run work(thread) on every thread, the caller's being 0, and return when all are done; throws what one of them threw.
+  // Run work(share) for every share from 0 to threads(), each on whichever thread is free, the caller's among them, and
+  // return when all are done; throws what one of them threw.
   void run(const std::function<void(int)>& work);
 
  private:
   explicit Pool(int threads);
-  void serve(int thread);
-  void attempt(const std::function<void(int)>& work, int thread);
+  void serve();
+  // Do shares of this round until none is left to begin.
+  void help(uint64_t round);
   std::vector<std::thread> workers_;
   const std::function<void(int)>* work_ = nullptr;
-  std::atomic<int> round_{0}, busy_{0};
+  std::atomic<uint64_t> ticket_{0};  // the round, and the next share of it: whoever moves it on owns that share
+  std::atomic<int> left_{0};         // shares of this round that are not done
   std::exception_ptr failure_;
   std::mutex mutex_;
   std::condition_variable wake_;
