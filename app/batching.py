@@ -50,7 +50,7 @@ class Batcher:
         engine: Engine,
         thread: Executor,
         default_level: Callable[[str], Level],
-        on_batch: Callable[[str, BatchResult], None],
+        on_batch: Callable[[str, BatchResult, float], None],
         *,
         queue_images: int,
         max_batch_images: int,
@@ -145,7 +145,7 @@ class Batcher:
         levels, result = await loop.run_in_executor(self._thread, self._in_thread, batch)
         seconds = time.perf_counter() - started
         self._seconds_per_image = seconds / len(batch)
-        self._on_batch(batch[0].model, result)
+        self._on_batch(batch[0].model, result, seconds)
         for job, level, image in zip(batch, levels, result.images, strict=True):
             if not job.future.done():
                 job.future.set_result(Done(image, level, started - job.queued_at, seconds))

@@ -14,9 +14,11 @@ from app.admission import Admission
 from app.batching import Ask, Batcher, Done
 from app.contract import BatchResult, Engine, Prepared
 from app.decoders import Decoders
-from app.errors import ServiceError, TooManyPixels, Unavailable
-from app.metrics import Metrics
+from app.errors import EngineFailure, ServiceError, TooManyPixels, Unavailable
+from app.metrics import Metrics, Tally
+from app.oip.statistics import Statistics
 from app.parameters import Choice
+from app.repository import Repository
 from app.settings import Settings
 from app.state import Steering
 from app.state_file import read_state, write_state
@@ -40,10 +42,11 @@ class Service:
         self.settings, self.engine = settings, engine
         self.names = tuple(info.name for info in engine.models)
         self.metrics = Metrics(self.names, engine.build)
+        self.statistics = Statistics(self.names)
         self.upload_limits = UploadLimits(
             settings.max_request_bytes, settings.max_image_bytes, settings.max_images, settings.request_body_timeout_ms
         )
-        self.ready: set[str] = set()
+        self.loaded = False
         self.draining = False
         self.failure: str | None = None
         self.on_failure: Callable[[], None] = lambda: None
@@ -55,6 +58,7 @@ class Service:
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
         save = partial(write_state, settings.state_file)
         self.steering = Steering(engine, self._thread, read_state(settings.state_file, engine), save)
+        self.repository = Repository(engine, self._thread, self.metrics, self.steering.configure)
         self.batcher = Batcher(
             engine,
             self._thread,
@@ -80,8 +84,9 @@ class Service:
             level = self.steering.state.level(name)
             self.metrics.hyperplanes.labels(name).set(level if isinstance(level, int) else float("nan"))
 
-    def _on_batch(self, model: str, result: BatchResult) -> None:
+    def _on_batch(self, model: str, result: BatchResult, seconds: float) -> None:
         self.metrics.batch(model, len(result.images), result.compression)
+        self.statistics.batch(model, len(result.images), seconds)
 
     async def start(self) -> None:
         """Begin to load; requests are refused until a model is ready, probes are answered at once."""
@@ -89,32 +94,16 @@ class Service:
         self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self.batcher.run())]
 
     async def _load(self) -> None:
-        loop = asyncio.get_running_loop()
         for name in self.names:
             if self.draining:
                 return
-            started = time.perf_counter()
             try:
-                await loop.run_in_executor(self._thread, self._load_one, name)
-            except Exception as error:  # noqa: BLE001  it is logged, shown by the probes, and ends the server
-                _log.exception("model %s could not be loaded", name)
-                self.failure = f"model {name} could not be loaded: {error}"
+                await self.repository.load(name)
+            except EngineFailure as error:  # the probes show it, and it ends the server
+                self.failure = error.detail
                 self.on_failure()
                 return
-            seconds = time.perf_counter() - started
-            self.ready.add(name)
-            self.metrics.ready.labels(name).set(1)
-            self.metrics.load_duration.labels(name).set(seconds)
-            _log.info("model %s is ready after %.1f s", name, seconds)
-
-    def _load_one(self, name: str) -> None:
-        self.engine.load(name)
-        self.steering.configure(name)
-
-    @property
-    def loaded(self) -> bool:
-        """Whether every model is ready."""
-        return len(self.ready) == len(self.names)
+        self.loaded = True
 
     async def stop(self) -> None:
         """Finish what was accepted, then end the threads."""
@@ -125,9 +114,31 @@ class Service:
         for pool in (self._thread, self.decoders):
             await loop.run_in_executor(None, pool.shutdown)
 
-    def _check_ready(self, model: str) -> None:
-        if model not in self.ready:
-            raise Unavailable(self.failure or f"model {model} is still loading", retry_after_seconds=2)
+    def check_loaded(self) -> None:
+        """Raise Unavailable until every model was loaded once."""
+        if not self.loaded:
+            raise Unavailable(self.failure or "still loading", retry_after_seconds=2)
+
+    def check_open(self) -> None:
+        """Raise Unavailable when the service stops."""
+        if self.draining:
+            raise Unavailable("the service is stopping", retry_after_seconds=5)
+
+    def check_started(self) -> None:
+        """Both."""
+        self.check_open()
+        self.check_loaded()
+
+    @contextmanager
+    def inference(self) -> Iterator[Tally]:
+        """Around a request for an inference: counts it under the model that the tally names, by how it ends."""
+        started, answered = time.perf_counter(), False
+        with self.metrics.inference() as tally:
+            try:
+                yield tally
+                answered = True
+            finally:
+                self.statistics.ended(tally.model, time.perf_counter() - started, answered=answered)
 
     @contextmanager
     def admit(self, model: str) -> Iterator[Callable[[int], None]]:
@@ -135,7 +146,7 @@ class Service:
 
         Unavailable while the model is not loaded; Busy where too much is in flight, or the queue is full.
         """
-        self._check_ready(model)
+        self.repository.check_ready(model)
         self.batcher.check_room(1)
         with self.admission.admit() as hold:
             yield hold
@@ -143,21 +154,48 @@ class Service:
     async def classify(self, encoded: Sequence[bytes], choice: Choice) -> list[Answer]:
         """Decode all images at once, queue them together, wait for all."""
         model = choice.model.name
-        self._check_ready(model)
-        self.batcher.check_room(len(encoded))
+        with self.repository.using(model):
+            self.batcher.check_room(len(encoded))
+            return await self._run(await self._decode(model, encoded), choice)
+
+    async def classify_prepared(self, prepared: Sequence[Prepared], choice: Choice) -> list[Answer]:
+        """The same for network inputs, of which nothing is to be decoded."""
+        with self.repository.using(choice.model.name):
+            return await self._run([(one, 0.0) for one in prepared], choice)
+
+    async def _run(self, prepared: Sequence[tuple[Prepared, float]], choice: Choice) -> list[Answer]:
+        asks = [Ask(one, choice.level, choice.top_k) for one, _ in prepared]
+        done = await self.batcher.classify(choice.model.name, asks)
+        return [Answer(one, seconds) for one, (_, seconds) in zip(done, prepared, strict=True)]
+
+    async def _decode(self, model: str, encoded: Sequence[bytes]) -> list[tuple[Prepared, float]]:
+        """The network's inputs, each with the seconds that it took."""
         tasks = [self.decoders.run(partial(self._prepare, model, data)) for data in encoded]
-        decoded = await asyncio.gather(*tasks, return_exceptions=True)
-        asks: list[Ask] = []
-        seconds: list[float] = []
-        for index, outcome in enumerate(decoded):
+        prepared: list[tuple[Prepared, float]] = []
+        for index, outcome in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
             if isinstance(outcome, BaseException):
                 raise at_index(outcome, index, len(encoded)) if isinstance(outcome, ServiceError) else outcome
-            asks.append(Ask(outcome[0], choice.level, choice.top_k))
-            seconds.append(outcome[1] + outcome[2])
+            prepared.append((outcome[0], outcome[1] + outcome[2]))
             self.metrics.stage(model, "decode", outcome[1])
             self.metrics.stage(model, "preprocess", outcome[2])
-        done = await self.batcher.classify(model, asks)
-        return [Answer(one, decode) for one, decode in zip(done, seconds, strict=True)]
+        return prepared
+
+    def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
+        """Count the images of an answer that goes out, and what each stage of it took."""
+        for answer in answers:
+            self.metrics.answered(model, answer.done.level, answer.done.result.flops)
+            self.metrics.stage(model, "queue", answer.done.queue_seconds)
+            self.metrics.stage(model, "forward", answer.done.forward_seconds)
+            self.metrics.stage(model, "postprocess", postprocess_seconds / len(answers))
+        last = max((answer.done for answer in answers), key=lambda done: done.queue_seconds)
+        self.statistics.answered(
+            model,
+            len(answers),
+            queue=last.queue_seconds,
+            compute_input=max(answer.decode_seconds for answer in answers),
+            compute_infer=last.forward_seconds,
+            compute_output=postprocess_seconds,
+        )
 
     def _prepare(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
         """In a decoder's thread: the network's input, and the seconds to decode and to prepare it."""

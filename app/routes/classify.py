@@ -40,7 +40,7 @@ async def classify(request: Request) -> Response:
     An explicit `L` is used or the request is refused. One bad image refuses the request and is named by its index.
     """
     started, service = time.perf_counter(), service_of(request)
-    with service.metrics.inference() as tally:
+    with service.inference() as tally:
         query = from_text(request.query_params.multi_items())
         choice = choose(collect(query), service.engine, service.settings.top_k)
         tally.model = choice.model.name
@@ -61,16 +61,11 @@ async def _upload(request: Request, service: Service, hold: Callable[[int], None
 
 def _respond(service: Service, choice: Choice, answers: list[Answer], started: float) -> Response:
     """Build the whole answer, then count it: what is counted is what goes out."""
-    name, begin = choice.model.name, time.perf_counter()
+    begin = time.perf_counter()
     results = [_result(choice, answer, started) for answer in answers]
     whole = results[0] if len(results) == 1 else Classifications(results=results)
     response = Response(whole.model_dump_json(), media_type="application/json")
-    seconds = (time.perf_counter() - begin) / len(results)
-    for answer in answers:
-        service.metrics.answered(name, answer.done.level, answer.done.result.flops)
-        service.metrics.stage(name, "queue", answer.done.queue_seconds)
-        service.metrics.stage(name, "forward", answer.done.forward_seconds)
-        service.metrics.stage(name, "postprocess", seconds)
+    service.answered(choice.model.name, answers, time.perf_counter() - begin)
     return response
 
 
