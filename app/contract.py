@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 Level = int | Literal["exact", "dense"]
@@ -137,7 +139,7 @@ class BatchResult:
 
 
 class Engine(Protocol):
-    """Loads models and runs them. `load`, `configure` and `forward` are called from one thread, one at a time."""
+    """Loads models and runs them. `load`, `unload`, `configure`, `forward`: from one thread, one call at a time."""
 
     @property
     def models(self) -> tuple[ModelInfo, ...]:
@@ -156,6 +158,9 @@ class Engine(Protocol):
     def load(self, model: str) -> None:
         """Make the model ready to answer at full speed; raises when that is not possible."""
 
+    def unload(self, model: str) -> None:
+        """Free what `load` made; nothing happens where nothing is loaded."""
+
     def calibration(self, model: str) -> Calibration | None:
         """What was measured of a model that is loaded; None where nothing was."""
 
@@ -164,6 +169,9 @@ class Engine(Protocol):
 
     def prepare(self, model: str, image: Image.Image) -> Prepared:
         """RGB image -> network input; may be called from several threads at once, before `load` too."""
+
+    def prepare_array(self, model: str, array: NDArray[np.float32]) -> Prepared:
+        """Normalised image (3, input_size, input_size) float32 -> network input, a copy; called as `prepare` is."""
 
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
         """Classify a batch; one result an item, independent of the others in the batch."""

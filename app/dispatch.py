@@ -74,7 +74,7 @@ class Dispatcher:
         controller: Controller,
         batching: Batching[Ask],
         turn: asyncio.Lock,
-        on_batch: Callable[[Batch[Job[Ask]], BatchResult], None],
+        on_batch: Callable[[Batch[Job[Ask]], BatchResult, float], None],
         on_change: Callable[[Change], None],
     ) -> None:
         self._engine, self._thread, self._controller, self._turn = engine, thread, controller, turn
@@ -168,7 +168,7 @@ class Dispatcher:
             return
         seconds = time.perf_counter() - started
         self._batching.finished(batch, seconds)
-        self._on_batch(batch, result)
+        self._on_batch(batch, result, seconds)
         self._hand_out(batch, result, started, seconds)
 
     def _hand_out(self, batch: Batch[Job[Ask]], result: BatchResult, started: float, seconds: float) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, cast, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -86,6 +88,9 @@ class TorchEngine:
         for level in (self._config.num_hyperplanes, cast(Level, "exact"), cast(Level, "dense")):
             self.forward(model, [Item(blank, level, 1)])
 
+    def unload(self, model: str) -> None:
+        self._loaded.pop(model, None)
+
     def calibration(self, model: str) -> Calibration | None:
         return self._loaded[model].calibration if model in self._loaded else None
 
@@ -101,6 +106,9 @@ class TorchEngine:
 
     def prepare(self, model: str, image: Image.Image) -> Prepared:
         return preprocess(image, self._records[model])
+
+    def prepare_array(self, model: str, array: NDArray[np.float32]) -> Prepared:  # noqa: ARG002  all models take it so
+        return torch.from_numpy(array.copy())
 
     @torch.inference_mode()
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:

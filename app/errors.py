@@ -39,6 +39,10 @@ class Forbidden(ServiceError):
     """A changing request that is not accepted from here."""
 
 
+class NotFound(ServiceError):
+    """A path that names a model or a version that is not served."""
+
+
 class BodyTimeout(ServiceError):
     """A client that takes too long to send its body."""
 
@@ -103,6 +107,7 @@ TABLE: dict[type[ServiceError], Problem] = {
     Undecodable: Problem(400, "undecodable", "The image could not be decoded", "bad_input", "undecodable"),
     Unauthorized: Problem(401, "unauthorized", "The admin key is missing or wrong", "bad_input"),
     Forbidden: Problem(403, "forbidden", "Changes are not accepted", "bad_input"),
+    NotFound: Problem(404, "not-found", "Not Found", "bad_input"),
     BodyTimeout: Problem(408, "body-timeout", "The body took too long", "timeout"),
     DecodeTimeout: Problem(408, "decode-timeout", "The image took too long", "timeout", "decode_timeout"),
     VersionConflict: Problem(412, "version-conflict", "The state has changed", "bad_input"),
@@ -135,17 +140,22 @@ def named(value: object) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def problem_response(status: int, name: str, title: str, detail: str) -> Response:
-    """RFC 9457; the request id lets the client's report be found in the log."""
+def error_response(path: str, status: int, name: str, title: str, detail: str) -> Response:
+    """RFC 9457; the request id lets the client's report be found in the log.
+
+    Under /v2 as the Open Inference Protocol has it, which answers 400 to whatever is wrong with a request's values.
+    """
     detail = detail.encode("utf-8", "backslashreplace").decode()
+    if f"{path}/".startswith("/v2/"):
+        return JSONResponse({"error": detail}, status_code=400 if status == 422 else status)
     body = {"type": f"urn:haste:problem:{name}", "title": title, "detail": detail, "request_id": request_id.get()}
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
-async def answer_service_error(_request: Request, error: Exception) -> Response:
+async def answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     problem = TABLE[type(error)]
-    response = problem_response(problem.status, problem.name, problem.title, error.detail)
+    response = error_response(request.scope["path"], problem.status, problem.name, problem.title, error.detail)
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, Unauthorized):
@@ -160,7 +170,7 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
         404: ("not-found", f"no such path: {named(request.url.path)}; /docs lists them"),
         405: ("method-not-allowed", f"{named(request.method)} is not allowed here"),
     }.get(error.status_code, ("http-error", error.detail))
-    response = problem_response(error.status_code, name, error.detail, detail)
+    response = error_response(request.scope["path"], error.status_code, name, error.detail, detail)
     response.headers.update(error.headers or {})
     return response
 

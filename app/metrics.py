@@ -166,8 +166,9 @@ class Metrics:
         finally:
             self.config_changes.labels(result).inc()
 
-    def answered(self, model: str, level: Level, flops: ImageFlops) -> None:
-        """One image of an answer that goes out."""
+    def answered(self, model: str, level: Level, flops: ImageFlops, *, in_time: bool) -> None:
+        """One image of an answer that goes out, within its deadline or not."""
+        self.in_time.labels(model).inc(int(in_time))
         self.images.labels(model, str(level)).inc()
         for name, counter in self.flops.items():
             counter.labels(model).inc(getattr(flops, name))
@@ -181,10 +182,6 @@ class Metrics:
         self.releases.labels(model, reason).inc()
         for layer, ratio in compression.items():
             self.compression.labels(model, layer).set(ratio)
-
-    def deadline(self, model: str, *, in_time: bool) -> None:
-        """An image was answered, in time or not."""
-        self.in_time.labels(model).inc(int(in_time))
 
     def adjusted(self, change: Change) -> None:
         """One step of the controller."""

@@ -6,12 +6,13 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import problem_response
+from app.errors import error_response
 from app.log import accepted_request_id, request_id
 from app.metrics import Metrics
 
 _log = logging.getLogger("app.access")
-_QUIET = frozenset(("/livez", "/readyz", "/startupz", "/metrics"))
+_PROBES_OF_V2 = ("health/live", "health/ready", "models/{model}/ready", "models/{model}/versions/{version}/ready")
+_QUIET = frozenset(("/livez", "/readyz", "/startupz", "/metrics", *(f"/v2/{path}" for path in _PROBES_OF_V2)))
 _UNMATCHED = "unmatched"
 HEADER = "X-Request-ID"
 
@@ -45,7 +46,8 @@ class RequestMiddleware:
             if status:
                 raise  # the answer has begun; the server can only cut it off
             detail = "a fault of ours; the log has the details under this request id"
-            await problem_response(500, "internal", "The service failed", detail)(scope, receive, send_with_id)
+            answer = error_response(scope["path"], 500, "internal", "The service failed", detail)
+            await answer(scope, receive, send_with_id)
         finally:
             self._finish(scope, status or 499, time.perf_counter() - started)
             request_id.reset(token)

@@ -1,13 +1,13 @@
 """What a classify request asks for, from its query and its body: known names, each once, within bounds."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.contract import Engine, Level, ModelInfo, order
 from app.errors import InvalidParameter, named
 
 NAMES = ("L", "top_k", "model", "deadline_ms", "min_L")
-_LONGEST_DEADLINE_MS = 600_000
+LONGEST_DEADLINE_MS = 600_000
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,10 @@ class Choice:
     top_k: int
     deadline_ms: int | None = None
     min_level: Level | None = None
+
+    def before_body(self) -> "Choice":
+        """What is known before a body is read that may bring more: a deadline of its own least of all."""
+        return replace(self, deadline_ms=LONGEST_DEADLINE_MS) if self.deadline_ms is None else self
 
 
 def from_text(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, object]]:
@@ -77,7 +81,7 @@ def _top_k(value: object, model: ModelInfo, default: int) -> int:
 
 
 def _deadline_ms(value: object) -> int | None:
-    return None if value is None else _whole("deadline_ms", value, _LONGEST_DEADLINE_MS)
+    return None if value is None else _whole("deadline_ms", value, LONGEST_DEADLINE_MS)
 
 
 def _whole(name: str, value: object, most: int) -> int:

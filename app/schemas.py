@@ -180,6 +180,13 @@ class ModelsAnswer(BaseModel):
     models: list[ModelAnswer]
 
 
+class ModelState(BaseModel):
+    """Whether a model is loaded."""
+
+    model: str
+    state: Literal["READY", "LOADING", "UNLOADING", "UNAVAILABLE"]
+
+
 class ProblemAnswer(BaseModel):
     """An error (RFC 9457)."""
 

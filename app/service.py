@@ -16,15 +16,18 @@ from app.contract import BatchResult, Engine, Prepared
 from app.controller import Controller, Standing
 from app.decoders import Decoders
 from app.dispatch import Ask, Dispatcher, Done, Wanted
-from app.errors import ServiceError, TooManyPixels, Unavailable
-from app.metrics import Metrics
+from app.errors import EngineFailure, Unavailable
+from app.metrics import Metrics, Tally
 from app.objective import Change, Objective
+from app.oip.statistics import Statistics
 from app.parameters import Choice
 from app.plan import Batch
+from app.preparation import Preparation
+from app.repository import Repository
 from app.settings import Settings
 from app.state import Steering
 from app.state_file import read_state, write_state
-from app.uploads import UploadLimits, at_index
+from app.uploads import UploadLimits
 
 _log = logging.getLogger(__name__)
 
@@ -44,20 +47,28 @@ class Service:
         self.settings, self.engine = settings, engine
         self.names = tuple(info.name for info in engine.models)
         self.metrics = Metrics(self.names, engine.build)
+        self.statistics = Statistics(self.names)
         self.upload_limits = UploadLimits(
             settings.max_request_bytes, settings.max_image_bytes, settings.max_images, settings.request_body_timeout_ms
         )
-        self.ready: set[str] = set()
+        self.loaded = False
         self.draining = False
         self.failure: str | None = None
         self.on_failure: Callable[[], None] = lambda: None
-        self._image_limits = images.ImageLimits(
-            settings.max_image_bytes, settings.max_image_pixels, settings.decode_timeout_ms
-        )
         self._thread: Executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self.decoders = Decoders(settings.decode_threads)
+        limits = images.ImageLimits(settings.max_image_bytes, settings.max_image_pixels, settings.decode_timeout_ms)
+        self._preparation = Preparation(engine, self.decoders, limits, self.metrics.stage)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
-        turn, save = asyncio.Lock(), partial(write_state, settings.state_file)
+        self._steer()
+        self.repository = Repository(engine, self._thread, self.metrics, self.steering.configure, self.refresh)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._describe()
+
+    def _steer(self) -> None:
+        """The state, the controller that lowers L under it, and the queue before the engine."""
+        settings, engine, turn = self.settings, self.engine, asyncio.Lock()
+        save = partial(write_state, settings.state_file)
         state = read_state(settings.state_file, engine, _objective(settings, engine))
         self.steering = Steering(engine, self._thread, turn, state, save)
         self.controller = Controller(
@@ -67,8 +78,6 @@ class Service:
         self.dispatcher = Dispatcher(
             engine, self._thread, self.controller, self.batching, turn, self._on_batch, self._on_change
         )
-        self._tasks: list[asyncio.Task[None]] = []
-        self._describe()
 
     def _describe(self) -> None:
         self.metrics.queue_capacity.set(self.settings.queue_images)
@@ -86,8 +95,9 @@ class Service:
         """How the controller steers a model now."""
         return self.controller.standing(time.perf_counter(), model)
 
-    def _on_batch(self, batch: Batch[Job[Ask]], result: BatchResult) -> None:
+    def _on_batch(self, batch: Batch[Job[Ask]], result: BatchResult, seconds: float) -> None:
         self.metrics.batch(batch.model, len(batch.jobs), batch.reason, result.compression)
+        self.statistics.batch(batch.model, len(batch.jobs), seconds)
 
     def _on_change(self, change: Change) -> None:
         self.metrics.adjusted(change)
@@ -108,33 +118,16 @@ class Service:
         self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self.dispatcher.run())]
 
     async def _load(self) -> None:
-        loop = asyncio.get_running_loop()
         for name in self.names:
             if self.draining:
                 return
-            started = time.perf_counter()
             try:
-                await loop.run_in_executor(self._thread, self._load_one, name)
-            except Exception as error:  # noqa: BLE001  it is logged, shown by the probes, and ends the server
-                _log.exception("model %s could not be loaded", name)
-                self.failure = f"model {name} could not be loaded: {error}"
+                await self.repository.load(name)
+            except EngineFailure as error:  # the probes show it, and it ends the server
+                self.failure = error.detail
                 self.on_failure()
                 return
-            seconds = time.perf_counter() - started
-            self.refresh()
-            self.ready.add(name)
-            self.metrics.ready.labels(name).set(1)
-            self.metrics.load_duration.labels(name).set(seconds)
-            _log.info("model %s is ready after %.1f s", name, seconds)
-
-    def _load_one(self, name: str) -> None:
-        self.engine.load(name)
-        self.steering.configure(name)
-
-    @property
-    def loaded(self) -> bool:
-        """Whether every model is ready."""
-        return len(self.ready) == len(self.names)
+        self.loaded = True
 
     async def stop(self) -> None:
         """Finish what was accepted, then end the threads."""
@@ -145,9 +138,31 @@ class Service:
         for pool in (self._thread, self.decoders):
             await loop.run_in_executor(None, pool.shutdown)
 
-    def _check_ready(self, model: str) -> None:
-        if model not in self.ready:
-            raise Unavailable(self.failure or f"model {model} is still loading", retry_after_seconds=2)
+    def check_loaded(self) -> None:
+        """Raise Unavailable until every model was loaded once."""
+        if not self.loaded:
+            raise Unavailable(self.failure or "still loading", retry_after_seconds=2)
+
+    def check_open(self) -> None:
+        """Raise Unavailable when the service stops."""
+        if self.draining:
+            raise Unavailable("the service is stopping", retry_after_seconds=5)
+
+    def check_started(self) -> None:
+        """Both."""
+        self.check_open()
+        self.check_loaded()
+
+    @contextmanager
+    def inference(self) -> Iterator[Tally]:
+        """Around a request for an inference: counts it under the model that the tally names, by how it ends."""
+        started, answered = time.perf_counter(), False
+        with self.metrics.inference() as tally:
+            try:
+                yield tally
+                answered = True
+            finally:
+                self.statistics.ended(tally.model, time.perf_counter() - started, answered=answered)
 
     @contextmanager
     def admit(self, choice: Choice) -> Iterator[Callable[[int], None]]:
@@ -155,8 +170,8 @@ class Service:
 
         Unavailable while the model is not loaded; Busy where too much is in flight, or it could not be in time.
         """
-        self._check_ready(choice.model.name)
-        self.dispatcher.check_room(_wanted(choice, time.perf_counter()), 1)
+        self.repository.check_ready(choice.model.name)
+        self.dispatcher.check_room(_wanted(choice), 1)
         with self.admission.admit() as hold:
             yield hold
 
@@ -166,35 +181,39 @@ class Service:
         A request without a deadline of its own has the objective, which the decoding of its images does not use up: a
         photo of many pixels takes what it takes.
         """
-        model, wanted = choice.model.name, _wanted(choice, time.perf_counter())
-        self._check_ready(model)
-        with self.dispatcher.expecting(wanted, len(encoded)):
-            tasks = [self.decoders.run(partial(self._prepare, model, data)) for data in encoded]
-            decoded = await asyncio.gather(*tasks, return_exceptions=True)
-        prepared: list[Prepared] = []
-        seconds: list[float] = []
-        for index, outcome in enumerate(decoded):
-            if isinstance(outcome, BaseException):
-                raise at_index(outcome, index, len(encoded)) if isinstance(outcome, ServiceError) else outcome
-            prepared.append(outcome[0])
-            seconds.append(outcome[1] + outcome[2])
-            self.metrics.stage(model, "decode", outcome[1])
-            self.metrics.stage(model, "preprocess", outcome[2])
-        if choice.deadline_ms is None:
-            wanted = replace(wanted, arrived=wanted.arrived + max(seconds))
-        done = await self.dispatcher.classify(wanted, prepared)
-        return [Answer(one, decode) for one, decode in zip(done, seconds, strict=True)]
+        model, wanted = choice.model.name, _wanted(choice)
+        with self.repository.using(model):
+            with self.dispatcher.expecting(wanted, len(encoded)):
+                prepared = await self._preparation.prepare(model, encoded)
+            if choice.deadline_ms is None:
+                wanted = replace(wanted, arrived=wanted.arrived + max(seconds for _, seconds in prepared))
+            return await self._run(wanted, prepared)
 
-    def _prepare(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
-        """In a decoder's thread: the network's input, and the seconds to decode and to prepare it."""
-        started = time.perf_counter()
-        try:
-            image = images.decode(data, self._image_limits)
-            decoded = time.perf_counter()
-            prepared = self.engine.prepare(model, image)
-        except MemoryError:
-            raise TooManyPixels("the image needs more memory than there is now") from None
-        return prepared, decoded - started, time.perf_counter() - decoded
+    async def classify_prepared(self, prepared: Sequence[Prepared], choice: Choice) -> list[Answer]:
+        """The same for network inputs, of which nothing is to be decoded."""
+        with self.repository.using(choice.model.name):
+            return await self._run(_wanted(choice), [(one, 0.0) for one in prepared])
+
+    async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]]) -> list[Answer]:
+        done = await self.dispatcher.classify(wanted, [one for one, _ in prepared])
+        return [Answer(one, seconds) for one, (_, seconds) in zip(done, prepared, strict=True)]
+
+    def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
+        """Count the images of an answer that goes out, and what each stage of it took."""
+        for answer in answers:
+            self.metrics.answered(model, answer.done.level, answer.done.result.flops, in_time=answer.done.in_time)
+            self.metrics.stage(model, "queue", answer.done.queue_seconds)
+            self.metrics.stage(model, "forward", answer.done.forward_seconds)
+            self.metrics.stage(model, "postprocess", postprocess_seconds / len(answers))
+        last = max((answer.done for answer in answers), key=lambda done: done.queue_seconds)
+        self.statistics.answered(
+            model,
+            len(answers),
+            queue=last.queue_seconds,
+            compute_input=max(answer.decode_seconds for answer in answers),
+            compute_infer=last.forward_seconds,
+            compute_output=postprocess_seconds,
+        )
 
 
 def _objective(settings: Settings, engine: Engine) -> Objective:
@@ -204,6 +223,7 @@ def _objective(settings: Settings, engine: Engine) -> Objective:
         raise ValueError(f"HASTE_L_MIN {error}, not {settings.L_min!r}") from None
 
 
-def _wanted(choice: Choice, arrived: float) -> Wanted:
+def _wanted(choice: Choice) -> Wanted:
+    """As from now."""
     seconds = None if choice.deadline_ms is None else choice.deadline_ms / 1e3
-    return Wanted(choice.model.name, choice.level, choice.min_level, choice.top_k, arrived, seconds)
+    return Wanted(choice.model.name, choice.level, choice.min_level, choice.top_k, time.perf_counter(), seconds)

@@ -37,6 +37,11 @@ class UploadLimits:
     max_images: int
     body_timeout_ms: int
 
+    def check_images(self, count: int) -> None:
+        """Raise TooManyImages where a request may not hold so many."""
+        if count > self.max_images:
+            raise TooManyImages(f"a request may hold {self.max_images} images, this one holds {count}")
+
 
 @dataclass
 class Upload:
@@ -47,8 +52,7 @@ class Upload:
 
     def check(self, limits: UploadLimits) -> "Upload":
         """Raise where there are too many or no images, or one is too long."""
-        if len(self.images) > limits.max_images:
-            raise TooManyImages(f"a request may hold {limits.max_images} images, this one holds {len(self.images)}")
+        limits.check_images(len(self.images))
         if not self.images:
             raise Undecodable("the request holds no image")
         for index, image in enumerate(self.images):
@@ -87,14 +91,23 @@ async def read_body(
     return bytes(body)
 
 
-def body_parser(content_type: str, limits: UploadLimits) -> tuple[Callable[[bytes], Upload], int]:
-    """What reads a body of this content type, and how long that body may be; anything unknown is one raw image."""
+@dataclass(frozen=True)
+class BodyParser:
+    """Reads a body of at most `max_bytes`; may it hold parameters beside images?"""
+
+    parse: Callable[[bytes], Upload]
+    max_bytes: int
+    has_parameters: bool
+
+
+def body_parser(content_type: str, limits: UploadLimits) -> BodyParser:
+    """What reads a body of this content type; anything unknown is one raw image."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind in ("application/json", "text/json") or kind.endswith("+json"):
-        return lambda body: _from_json(body, limits), limits.max_request_bytes
+        return BodyParser(lambda body: _from_json(body, limits), limits.max_request_bytes, True)
     if kind.startswith("multipart/"):
-        return lambda body: _from_multipart(body, content_type, limits), limits.max_request_bytes
-    return lambda body: Upload([body]).check(limits), limits.max_image_bytes
+        return BodyParser(lambda body: _from_multipart(body, content_type, limits), limits.max_request_bytes, True)
+    return BodyParser(lambda body: Upload([body]).check(limits), limits.max_image_bytes, False)
 
 
 def _from_multipart(body: bytes, content_type: str, limits: UploadLimits) -> Upload:
@@ -116,13 +129,13 @@ def _from_json(body: bytes, limits: UploadLimits) -> Upload:
     encoded: Any = values.pop("images", None) if "images" in values else [values.pop("image", None)]
     if not isinstance(encoded, list) or not encoded:
         raise InvalidParameter(f"'images' must be a list of base64 texts, not {named_value(encoded)}")
-    if len(encoded) > limits.max_images:
-        raise TooManyImages(f"a request may hold {limits.max_images} images, this one holds {len(encoded)}")
-    images = [_from_base64(text, index, len(encoded)) for index, text in enumerate(encoded)]
+    limits.check_images(len(encoded))
+    images = [from_base64(text, index, len(encoded)) for index, text in enumerate(encoded)]
     return Upload(images, list(values.items())).check(limits)
 
 
-def _from_base64(text: object, index: int, of: int) -> bytes:
+def from_base64(text: object, index: int, of: int) -> bytes:
+    """One encoded image of several; InvalidParameter or MalformedBody name it."""
     if text is None:
         raise at_index(InvalidParameter("the image is missing; 'image' holds it as a base64 text"), index, of)
     if not isinstance(text, str):

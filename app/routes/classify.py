@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -20,7 +21,7 @@ from app.schemas import (
     TimingAnswer,
 )
 from app.service import Answer, Service
-from app.uploads import Upload, body_parser, read_body
+from app.uploads import BodyParser, Upload, body_parser, read_body
 
 router = APIRouter(tags=["classify"])
 
@@ -40,38 +41,31 @@ async def classify(request: Request) -> Response:
     An explicit `L` is used or the request is refused. One bad image refuses the request and is named by its index.
     """
     started, service = time.perf_counter(), service_of(request)
-    with service.metrics.inference() as tally:
+    with service.inference() as tally:
         query = from_text(request.query_params.multi_items())
+        parser = body_parser(request.headers.get("content-type", ""), service.upload_limits)
         choice = choose(collect(query), service.engine, service.settings.top_k)
         tally.model = choice.model.name
-        with service.admit(choice) as hold:
-            upload = await _upload(request, service, hold)
+        with service.admit(choice.before_body() if parser.has_parameters else choice) as hold:
+            upload = await _upload(request, service, parser, hold)
             choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
             tally.model = choice.model.name
             answers = await until_gone(request, service.classify(upload.images, choice))
             return _respond(service, choice, answers, started)
 
 
-async def _upload(request: Request, service: Service, hold: Callable[[int], None]) -> Upload:
-    limits = service.upload_limits
-    parse, max_bytes = body_parser(request.headers.get("content-type", ""), limits)
-    body = await read_body(request, max_bytes, limits.body_timeout_ms, hold)
-    return await service.decoders.run(lambda: parse(body))
+async def _upload(request: Request, service: Service, parser: BodyParser, hold: Callable[[int], None]) -> Upload:
+    body = await read_body(request, parser.max_bytes, service.upload_limits.body_timeout_ms, hold)
+    return await service.decoders.run(partial(parser.parse, body)) if parser.has_parameters else parser.parse(body)
 
 
 def _respond(service: Service, choice: Choice, answers: list[Answer], started: float) -> Response:
     """Build the whole answer, then count it: what is counted is what goes out."""
-    name, begin = choice.model.name, time.perf_counter()
+    begin = time.perf_counter()
     results = [_result(choice, answer, started) for answer in answers]
     whole = results[0] if len(results) == 1 else Classifications(results=results)
     response = Response(whole.model_dump_json(), media_type="application/json")
-    seconds = (time.perf_counter() - begin) / len(results)
-    for answer in answers:
-        service.metrics.answered(name, answer.done.level, answer.done.result.flops)
-        service.metrics.deadline(name, in_time=answer.done.in_time)
-        service.metrics.stage(name, "queue", answer.done.queue_seconds)
-        service.metrics.stage(name, "forward", answer.done.forward_seconds)
-        service.metrics.stage(name, "postprocess", seconds)
+    service.answered(choice.model.name, answers, time.perf_counter() - begin)
     return response
 
 

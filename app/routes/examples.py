@@ -55,6 +55,23 @@ CLASSIFY_BODY: dict[str, Any] = {
     },
 }
 
+INFER_EXAMPLES: dict[str, Any] = {
+    "one image, its best three classes": {
+        "value": {
+            "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [TINY_PNG]}],
+            "outputs": [{"name": "probabilities", "parameters": {"classification": 3}}],
+            "parameters": {"haste_l": 10},
+        }
+    },
+}
+INFER_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"type": "object", "required": ["inputs"]}, "examples": INFER_EXAMPLES},
+        "application/octet-stream": {"schema": _BINARY},
+    },
+}
+
 CONFIG_EXAMPLES: dict[str, Any] = {
     "another L for all": {"value": {"L": 10}},
     "zeros alone are skipped": {"value": {"L": "exact"}},

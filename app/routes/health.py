@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
-from app.errors import Unavailable
 from app.routes.access import service_of
 
 router = APIRouter(tags=["operation"], default_response_class=PlainTextResponse)
@@ -16,14 +15,11 @@ async def livez() -> str:
 
 @router.get("/startupz", summary="Whether every model was loaded")
 async def startupz(request: Request) -> str:
-    service = service_of(request)
-    if not service.loaded:
-        raise Unavailable(service.failure or "still loading", retry_after_seconds=2)
+    service_of(request).check_loaded()
     return "ok"
 
 
-@router.get("/readyz", summary="Whether requests are taken: every model is loaded, and the service is not stopping")
+@router.get("/readyz", summary="Whether requests are taken: every model was loaded, and the service is not stopping")
 async def readyz(request: Request) -> str:
-    if service_of(request).draining:
-        raise Unavailable("the service is stopping", retry_after_seconds=5)
-    return await startupz(request)
+    service_of(request).check_started()
+    return "ok"

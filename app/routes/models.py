@@ -1,14 +1,21 @@
-"""GET /models."""
+"""GET /models, POST /models/{m}/load and /unload."""
 
 from dataclasses import asdict
+from typing import Any
 
 from fastapi import APIRouter, Request
 
-from app.contract import Calibration
+from app.contract import Calibration, ModelInfo
 from app.routes.access import service_of
-from app.schemas import CalibrationAnswer, ModelAnswer, ModelsAnswer, PointAnswer
+from app.routes.loading import load, unload
+from app.routes.model_paths import NAME
+from app.schemas import PROBLEM, CalibrationAnswer, ModelAnswer, ModelsAnswer, ModelState, PointAnswer
 
 router = APIRouter(tags=["models"])
+_DOCUMENTED: dict[str, Any] = {
+    "openapi_extra": NAME,
+    "responses": dict.fromkeys((401, 403, 404, 500, 503), PROBLEM),
+}
 
 
 @router.get("/models", summary="What is served")
@@ -20,13 +27,29 @@ async def models(request: Request) -> ModelsAnswer:
         ModelAnswer(
             **(asdict(info) | {"classes": list(info.classes)}),
             default=info.name == service.names[0],
-            ready=info.name in service.ready,
+            ready=service.repository.ready(info.name),
             L=bounds,
             calibration=_calibration(service.engine.calibration(info.name)),
         )
         for info in service.engine.models
     ]
     return ModelsAnswer(models=answers)
+
+
+@router.post("/models/{model}/load", summary="Load a model that was unloaded", **_DOCUMENTED)
+async def load_model(request: Request) -> ModelState:
+    """Answered once the model is warm; nothing happens where it is. While it loads, other models wait."""
+    return _state(request, await load(request))
+
+
+@router.post("/models/{model}/unload", summary="Free the memory of a model", **_DOCUMENTED)
+async def unload_model(request: Request) -> ModelState:
+    """New requests for it are answered 503 at once, what was accepted is finished; answered once it is freed."""
+    return _state(request, await unload(request))
+
+
+def _state(request: Request, info: ModelInfo) -> ModelState:
+    return ModelState(model=info.name, state=service_of(request).repository.entries[info.name].state)
 
 
 def _calibration(found: Calibration | None) -> CalibrationAnswer | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from io import BytesIO
 from typing import Any, TypeVar, cast
 
 import httpx
+import numpy as np
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from PIL import Image
 
 from app.contract import (
@@ -65,6 +68,8 @@ class FakeEngine:
         self.configured: list[tuple[str, str, float | None]] = []
         self.seen: list[Image.Image] = []
         self.loaded: set[str] = set()
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
         self.calibrations: dict[str, Calibration] = {}
 
     def load(self, model: str) -> None:
@@ -72,6 +77,11 @@ class FakeEngine:
         if self.unloadable is not None:
             raise self.unloadable
         self.loaded.add(model)
+        self.loads.append(model)
+
+    def unload(self, model: str) -> None:
+        self.loaded.discard(model)
+        self.unloads.append(model)
 
     def calibration(self, model: str) -> Calibration | None:
         return self.calibrations.get(model)
@@ -86,6 +96,9 @@ class FakeEngine:
     def prepare(self, model: str, image: Image.Image) -> Prepared:
         self.seen.append(image)
         return image.getpixel((0, 0))
+
+    def prepare_array(self, model: str, array: NDArray[np.float32]) -> Prepared:
+        return tuple(int(value) for value in array[:, 0, 0])
 
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
         self.batches.append((model, tuple(item.level for item in items)))
@@ -206,3 +219,12 @@ def encoded(
     buffer = BytesIO()
     Image.new(mode, size, default if color is None else color).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def wait_until_ready(server: httpx.Client) -> None:
+    """Poll a server in a process of its own; AssertionError after two minutes."""
+    for _ in range(600):
+        if server.get("/readyz").status_code == 200:
+            return
+        time.sleep(0.2)
+    raise AssertionError("not ready after two minutes")

@@ -1,16 +1,14 @@
 """The real engine behind the real server, by its command: start, classify, steer, count, stop."""
 
 import base64
-import os
+import gc
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+import weakref
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import torch
 
@@ -27,36 +25,6 @@ def counters(server: httpx.Client) -> dict[str, int]:
     text = server.get("/metrics").text
     found = re.findall(r'^haste_(\w+)_flops_total\{model="resnet18_cifar10"\} (\S+)$', text, re.MULTILINE)
     return {name: int(float(value)) for name, value in found}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[httpx.Client]:
-    """`haste serve` in a process of its own, ready; it must end with 0 at SIGTERM."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
-    environment |= {"HASTE_THREADS": "1", "OMP_NUM_THREADS": "1", "HASTE_CALIBRATION_MS": "0"}
-    command = [sys.executable, "-m", "app", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        greeting = process.stdout.readline()
-        address = greeting.split()[-1]
-        transport = httpx.HTTPTransport(retries=3)
-        with httpx.Client(base_url=address, timeout=120, transport=transport) as client:
-            try:
-                wait_until_ready(client)
-                yield client
-            finally:
-                process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-
-
-def wait_until_ready(client: httpx.Client) -> None:
-    import time
-
-    for _ in range(600):
-        if client.get("/readyz").status_code == 200:
-            return
-        time.sleep(0.2)
-    raise AssertionError("not ready after two minutes")
 
 
 def test_the_sum_of_twenty_answers_flops_is_the_difference_of_the_counters(server: httpx.Client) -> None:
@@ -125,6 +93,22 @@ def test_layers_show_the_compression_of_the_last_batch_that_merged(server: httpx
     for level in ("exact", "dense"):
         server.post(f"/classify?L={level}", content=CAT)
         assert compression(server) == ratios
+
+
+def test_what_was_unloaded_is_freed_and_comes_back() -> None:
+    engine = TorchEngine((), "default", None, threads=1, calibrator=Calibrator())
+    (model,) = (info.name for info in engine.models)
+    engine.unload(model)  # not loaded yet: nothing to do, and no error
+    engine.load(model)
+    network = weakref.ref(engine._loaded[model].network)
+    engine.unload(model)
+    gc.collect()
+    assert network() is None
+    engine.load(model)
+    values = np.zeros((3, 32, 32), np.float32)
+    values.flags.writeable = False
+    item = Item(engine.prepare_array(model, values), 8, 1)
+    assert len(engine.forward(model, [item]).images) == 1
 
 
 def test_a_network_is_configured_once_it_is_loaded() -> None:

@@ -13,7 +13,8 @@ from threading import Event
 import httpx
 import pytest
 
-from tests.app.test_end_to_end import CAT, DOG, wait_until_ready
+from tests.app.harness import wait_until_ready
+from tests.app.test_end_to_end import CAT, DOG
 
 CLIENTS, LOADED_SECONDS, ANSWER_SECONDS = 8, 3.0, 2.0
 ADMITTED_OR_NOT = {200, 429, 503}

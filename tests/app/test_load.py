@@ -1,6 +1,7 @@
 """The queue under load: batches, back-pressure, clients that leave, an engine that fails, and the end."""
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -87,8 +88,10 @@ def test_requests_in_flight_are_bounded_before_their_bodies_are_read(engine: Fak
         client.wait_until(lambda: client.sample("haste_requests_in_flight") == 0)
 
 
-async def leave(app: FastAPI, gone: asyncio.Event) -> int:
-    """Send a request over plain ASGI and disconnect at the event; the status that is counted."""
+async def leave(
+    app: FastAPI, gone: asyncio.Event, path: str = "/classify", headers: Sequence[tuple[bytes, bytes]] = ()
+) -> int:
+    """Send an image over plain ASGI and disconnect at the event; the status that is counted."""
     body_sent = False
     status: list[int] = []
 
@@ -109,9 +112,15 @@ async def leave(app: FastAPI, gone: asyncio.Event) -> int:
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": "POST",
-        "path": "/classify",
+        "path": path,
     }
-    scope |= {"raw_path": b"/classify", "query_string": b"", "headers": [], "scheme": "http", "root_path": ""}
+    scope |= {
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": list(headers),
+        "scheme": "http",
+        "root_path": "",
+    }
     scope |= {"server": ("localhost", 80), "client": ("localhost", 1)}
     await app(scope, receive, send)
     return status[0]

@@ -127,7 +127,15 @@ def test_the_documentation_describes_every_path(client: Client) -> None:
     assert len(sources) >= 2
     assert all(source.startswith("/") and client.get(source).status_code == 200 for source in sources)  # no internet
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/classify", "/config", "/models", "/metrics", "/livez", "/readyz", "/startupz"}
+    assert {path for path in paths if not path.startswith("/v2")} == {
+        *("/classify", "/config", "/models", "/models/{model}/load", "/models/{model}/unload"),
+        *("/metrics", "/livez", "/readyz", "/startupz"),
+    }
+    assert {path.removeprefix("/v2") for path in paths if path.startswith("/v2")} == {
+        *("", "/health/live", "/health/ready", "/models", "/models/stats", "/models/{model}"),
+        *(f"/models/{{model}}/{part}" for part in ("ready", "config", "stats", "infer")),
+        *("/repository/index", "/repository/models/{model}/load", "/repository/models/{model}/unload"),
+    }
     responses = paths["/classify"]["post"]["responses"]
     assert {"400", "413", "415", "422", "429", "503"} < set(responses)
 
@@ -143,7 +151,7 @@ def test_a_log_line_is_json_with_the_request_s_id_and_probes_leave_none(
     logger.setLevel("INFO")
     try:
         client.classify(PNG, headers={"X-Request-ID": "mine"})
-        for path in ("/livez", "/readyz", "/startupz", "/metrics"):
+        for path in ("/livez", "/readyz", "/startupz", "/metrics", "/v2/health/live", "/v2/models/small/ready"):
             client.get(path)
     finally:
         logger.removeHandler(handler)
