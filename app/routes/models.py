@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request
 
 from app.contract import Calibration
-from app.routes.access import service_of
+from app.routes.access import check_may_use, service_of
 from app.schemas import CalibrationAnswer, ModelAnswer, ModelsAnswer
 
 router = APIRouter(tags=["models"])
@@ -14,6 +14,7 @@ router = APIRouter(tags=["models"])
 @router.get("/models", summary="What is served")
 async def models(request: Request) -> ModelsAnswer:
     """Classes, input size, where the weights come from, and the latency frontier measured here."""
+    check_may_use(request)
     service = service_of(request)
     bounds = (service.engine.levels.minimum, service.engine.levels.maximum)
     answers = [
