@@ -1,23 +1,21 @@
 """The command `serve`: settings, a bound port, the lines that say where to look, and a server that ends with 0."""
 
 import argparse
-import asyncio
 import logging
-import signal
 import socket
+import ssl
 import sys
-from types import FrameType
 
-import uvicorn
+import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
 
 from app import log
 from app.main import create_app
+from app.server import Server
 from app.service import Service
 from app.settings import Settings
-
-_BACKLOG = 2048
+from app.tls import tls_context
 
 
 def add_serve(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -34,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = Settings(**given)
         log.configure(settings.log_level)
+        tls = tls_context(settings.tls_certificate, settings.tls_key)
         app = create_app(settings)
         listener = bind(settings.host, settings.port)
     except ValidationError as error:
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         return _refuse(str(error))
     with listener:
-        return serve(app, settings, listener)
+        return serve(app, settings, listener, tls)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -59,7 +58,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(_BACKLOG)
+        listener.listen()
     except OSError as error:
         listener.close()
         remedy = "choose another with --port or HASTE_PORT"
@@ -67,48 +66,24 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-class Server(uvicorn.Server):
-    """Ends with a plain return after a signal, once what was accepted is answered; a second Ctrl-C cuts that short."""
-
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
-        super().__init__(config)
-        self._service = service
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn names it
-        self._service.draining = True
-        self.force_exit = self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
-
-
-def serve(app: FastAPI, settings: Settings, listener: socket.socket) -> int:
+def serve(app: FastAPI, settings: Settings, listener: socket.socket, tls: ssl.SSLContext | None) -> int:
     """Run the server on the socket; 0, or 2 where a model could not be loaded."""
     service: Service = app.state.service
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=-(-settings.shutdown_timeout_ms // 1000),
-    )
-    server = Server(config, service)
-
-    def stop() -> None:
-        server.should_exit = True
-
-    service.on_failure = stop
-    sys.stdout.write(greeting(service, listener))
+    server = Server(app, settings, tls)
+    service.on_failure = server.stop
+    sys.stdout.write(greeting(service, listener, "http" if tls is None else "https"))
     sys.stdout.flush()
-    asyncio.run(server.serve(sockets=[listener]))
+    uvloop.run(server.serve(sockets=[listener]))
     if service.failure is not None:
         return _refuse(service.failure)
     logging.getLogger(__name__).info("stopped; everything that was accepted is answered")
     return 0
 
 
-def greeting(service: Service, listener: socket.socket) -> str:
+def greeting(service: Service, listener: socket.socket, scheme: str = "http") -> str:
     """Where to look, and what runs."""
     host, port = listener.getsockname()[:2]
-    base = f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+    base = f"{scheme}://{'[' + host + ']' if ':' in host else host}:{port}"
     build, settings = service.engine.build, service.settings
     return (
         f"haste {build['version']} serves on {base}\n"

@@ -32,7 +32,7 @@ class Undecodable(ServiceError):
 
 
 class Unauthorized(ServiceError):
-    """A changing request without the admin key."""
+    """A request without the key that it needs."""
 
 
 class Forbidden(ServiceError):
@@ -105,7 +105,7 @@ class Problem:
 TABLE: dict[type[ServiceError], Problem] = {
     MalformedBody: Problem(400, "malformed-body", "The body could not be read", "bad_input"),
     Undecodable: Problem(400, "undecodable", "The image could not be decoded", "bad_input", "undecodable"),
-    Unauthorized: Problem(401, "unauthorized", "The admin key is missing or wrong", "bad_input"),
+    Unauthorized: Problem(401, "unauthorized", "A key is missing or wrong", "bad_input"),
     Forbidden: Problem(403, "forbidden", "Changes are not accepted", "bad_input"),
     NotFound: Problem(404, "not-found", "Not Found", "bad_input"),
     BodyTimeout: Problem(408, "body-timeout", "The body took too long", "timeout"),

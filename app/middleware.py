@@ -2,8 +2,10 @@
 
 import logging
 import time
+from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import error_response
@@ -15,6 +17,20 @@ _PROBES_OF_V2 = ("health/live", "health/ready", "models/{model}/ready", "models/
 _QUIET = frozenset(("/livez", "/readyz", "/startupz", "/metrics", *(f"/v2/{path}" for path in _PROBES_OF_V2)))
 _UNMATCHED = "unmatched"
 HEADER = "X-Request-ID"
+CONNECTION = "haste.connection"
+"""The key of the scope's state under which the server tells of the connection; absent without a server."""
+
+
+class ConnectionState(Protocol):
+    """What is known of the connection that a request came on."""
+
+    @property
+    def spare(self) -> bool:
+        """Whether it is one over the limit, on which only probes are answered."""
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the request has arrived whole."""
 
 
 class RequestMiddleware:
@@ -30,17 +46,24 @@ class RequestMiddleware:
         started = time.perf_counter()
         identity = accepted_request_id(Headers(scope=scope).get(HEADER))
         token = request_id.set(identity)
+        connection: ConnectionState | None = scope.get("state", {}).get(CONNECTION)
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = identity
+                headers = MutableHeaders(scope=message)
+                headers[HEADER] = identity
+                if connection is not None and not connection.arrived:
+                    headers["Connection"] = "close"  # nobody reads the rest of the body
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            if connection is not None and connection.spare and scope["path"] not in _QUIET:
+                await _too_many_connections(scope["path"])(scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
         except Exception:
             _log.exception("unhandled")
             if status:
@@ -58,3 +81,10 @@ class RequestMiddleware:
         if route not in _QUIET:
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1)}
             _log.info("%s %s %d", scope["method"], route, status, extra={"fields": fields})
+
+
+def _too_many_connections(path: str) -> Response:
+    detail = "as many connections are open as may be; only probes are answered"
+    response = error_response(path, 503, "unavailable", "Not serving now", detail)
+    response.headers["Retry-After"] = "5"
+    return response

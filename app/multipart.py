@@ -9,6 +9,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from app.errors import MalformedBody
 
 _MAX_PARTS = 1024
+_MAX_HEADERS = 8  # of a part
+_MAX_HEADER_BYTES = 2_048
 
 
 @dataclass
@@ -28,7 +30,12 @@ def parse_multipart(body: bytes, content_type: str) -> list[Part]:
         raise MalformedBody("the content type of a multipart body must name its boundary")
     collector = _Collector()
     try:
-        parser = MultipartParser(boundary, collector.callbacks())  # type: ignore[arg-type]
+        parser = MultipartParser(
+            boundary,
+            collector.callbacks(),  # type: ignore[arg-type]
+            max_header_count=_MAX_HEADERS,
+            max_header_size=_MAX_HEADER_BYTES,
+        )
         parser.write(body)
         parser.finalize()
     except FormParserError as error:

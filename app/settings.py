@@ -2,10 +2,11 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -53,7 +54,13 @@ def _cpus_default(help_text: str) -> Any:
 class Settings(BaseSettings):
     """Read from environment variables `HASTE_<NAME>`; an empty variable counts as absent."""
 
-    model_config = SettingsConfigDict(env_prefix="HASTE_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="HASTE_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # it may be a key
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 lets the system choose.")
@@ -62,6 +69,15 @@ class Settings(BaseSettings):
         description="Key that changing requests must carry as `Authorization: Bearer KEY`. "
         "Without one, changes are accepted only while the service listens on a loopback address.",
     )
+    data_key: SecretStr | None = Field(
+        None,
+        description="Key that all requests but probes and `/metrics` must carry as `Authorization: Bearer KEY`; "
+        "the admin key is taken for it too.",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate chain to show; with `HASTE_TLS_KEY`, the service speaks https."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's private key, without a password.")
     state_file: Path | None = Field(None, description="File that keeps changes of `/config` over a restart.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
 
@@ -116,7 +132,21 @@ class Settings(BaseSettings):
         ge=1,
         description="Most bytes of all bodies at once; more are answered 429. Parsing holds up to three times as many.",
     )
+    max_connections: int = Field(
+        512,
+        ge=1,
+        le=65_536,
+        description="Most connections at once. 16 more are answered once each, and only if they ask a probe or "
+        "`/metrics`; the rest is answered 503.",
+    )
+    request_header_timeout_ms: int = Field(
+        10_000, ge=1, description="Longest time a client may take to send a request's head, or to begin with TLS."
+    )
     request_body_timeout_ms: int = Field(30_000, ge=1, description="Longest time a client may take to send a body.")
+    response_timeout_ms: int = Field(30_000, ge=1, description="Longest time a client may leave an answer unread.")
+    keep_alive_timeout_ms: int = Field(
+        20_000, ge=1, description="A connection without requests is closed after this time, in whole seconds."
+    )
     decode_timeout_ms: int = Field(
         5_000, ge=1, description="Longest time to decode one image, from when a thread takes it; answered 408."
     )
@@ -125,9 +155,27 @@ class Settings(BaseSettings):
     max_batch_images: int = Field(8, ge=1, le=1024, description="Most images that the engine runs at once.")
     threads: int = _cpus_default("Threads that compute a batch.")
     decode_threads: int = _cpus_default("Threads that decode images.")
+    drain_ms: int = Field(
+        500, ge=0, le=600_000, description="After SIGTERM, time for which new connections are still taken."
+    )
     shutdown_timeout_ms: int = Field(
         30_000, ge=0, description="After SIGTERM, longest time to finish what was accepted."
     )
+
+    @field_validator("admin_key", "data_key")
+    @classmethod
+    def _sendable(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+            raise ValueError("a key must be of printable ASCII characters without spaces, at least one")
+        return key
+
+    @model_validator(mode="after")
+    def _separate(self) -> Self:
+        if self.data_key is not None and self.data_key == self.admin_key:
+            raise ValueError("HASTE_DATA_KEY and HASTE_ADMIN_KEY must differ, or every client could make changes")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("HASTE_TLS_CERTIFICATE and HASTE_TLS_KEY belong together: set both, or neither")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

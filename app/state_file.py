@@ -12,6 +12,8 @@ from app.errors import EngineFailure, InvalidParameter
 from app.objective import Objective
 from app.state import ModelValues, State, changed
 
+_OWNER_ONLY = 0o600
+
 
 def initial_state(engine: Engine, objective: Objective) -> State:
     """The engine's own defaults, and the objective of the settings."""
@@ -34,15 +36,27 @@ def read_state(path: Path | None, engine: Engine, objective: Objective) -> State
 
 
 def write_state(path: Path | None, state: State) -> None:
-    """Replace the file; a crash leaves the old one or the new one."""
+    """Replace the file, which only its owner may read; a crash leaves the old one or the new one, whole."""
     if path is None:
         return
     fresh = path.with_name(path.name + ".new")
     try:
-        with fresh.open("w", encoding="utf-8") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(fresh, flags, _OWNER_ONLY), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), _OWNER_ONLY)  # also where a crash left one with other rights
             json.dump(state.values(), file)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise EngineFailure(f"the change could not be saved, so it was not made: {error.strerror}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk, or a loss of power could bring the old file back."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

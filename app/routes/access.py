@@ -1,4 +1,4 @@
-"""What routes share: the service behind a request, and who may change it."""
+"""What routes share: the service behind a request, and who may use or change it."""
 
 import hmac
 from ipaddress import ip_address
@@ -6,6 +6,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from pydantic import SecretStr
 
 from app.errors import Forbidden, Unauthorized
 from app.service import Service
@@ -16,19 +17,25 @@ def service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
+def check_may_use(request: Request) -> None:
+    """Raise Unauthorized where there is a data key and this request carries neither it nor the admin key.
+
+    For every route but the probes and `/metrics`, before the body is read.
+    """
+    settings = service_of(request).settings
+    if settings.data_key is not None:
+        _check_key(request, settings.data_key, settings.admin_key)
+
+
 def check_may_change(request: Request) -> None:
     """Raise Unauthorized or Forbidden where this request may not change the service.
 
-    With an admin key, the request must carry it; without one, changes are accepted on a loopback address alone, and
-    not from another site's page in a browser.
+    With an admin key, the request must carry it; without one, changes are accepted on a loopback address alone, from
+    those who may use the service, and not from another site's page in a browser.
     """
     settings = service_of(request).settings
     if settings.admin_key is not None:
-        scheme, _, sent = request.headers.get("authorization", "").partition(" ")
-        expected = settings.admin_key.get_secret_value().encode()
-        right = hmac.compare_digest(sent.strip().encode(), expected)
-        if scheme.lower() != "bearer" or not right:
-            raise Unauthorized("changes need the admin key, as in Authorization: Bearer KEY")
+        _check_key(request, settings.admin_key)
     elif not settings.on_loopback:
         raise Forbidden(
             f"the service listens on {settings.host}, beyond this machine, without an admin key; "
@@ -36,6 +43,20 @@ def check_may_change(request: Request) -> None:
         )
     elif _from_another_site(request):
         raise Forbidden("changes from another site's page are not accepted without an admin key")
+    else:
+        check_may_use(request)
+
+
+def _check_key(request: Request, *accepted: SecretStr | None) -> None:
+    """Every key is compared, in a time that tells nothing of it; the answer is the same whatever was wrong."""
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    found = [
+        hmac.compare_digest(sent.strip().encode(), key.get_secret_value().encode())
+        for key in accepted
+        if key is not None
+    ]
+    if scheme.lower() != "bearer" or not any(found):
+        raise Unauthorized("this needs a key that allows it, as in Authorization: Bearer KEY")
 
 
 def _from_another_site(request: Request) -> bool:

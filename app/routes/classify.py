@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from app.disconnect import until_gone
 from app.log import request_id
 from app.parameters import Choice, choose, collect, from_text
-from app.routes.access import service_of
+from app.routes.access import check_may_use, service_of
 from app.routes.examples import CLASSIFY_BODY, CLASSIFY_PARAMETERS
 from app.schemas import (
     PROBLEM,
@@ -31,7 +31,7 @@ router = APIRouter(tags=["classify"])
     summary="Classify one image or several",
     responses={
         200: {"model": Classification | Classifications, "description": "One object, or one a image in `results`"},
-        **dict.fromkeys((400, 408, 413, 415, 422, 429, 500, 503), PROBLEM),
+        **dict.fromkeys((400, 401, 408, 413, 415, 422, 429, 500, 503), PROBLEM),
     },
     openapi_extra={"requestBody": CLASSIFY_BODY, "parameters": CLASSIFY_PARAMETERS},
 )
@@ -42,6 +42,7 @@ async def classify(request: Request) -> Response:
     """
     started, service = time.perf_counter(), service_of(request)
     with service.inference() as tally:
+        check_may_use(request)
         query = from_text(request.query_params.multi_items())
         parser = body_parser(request.headers.get("content-type", ""), service.upload_limits)
         choice = choose(collect(query), service.engine, service.settings.top_k)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from app.json_body import parse_object
-from app.routes.access import check_may_change, service_of
+from app.routes.access import check_may_change, check_may_use, service_of
 from app.routes.examples import CONFIG_BODY
 from app.schemas import PROBLEM, Bounds, ConfigAnswer, ControllerAnswer, ModelConfig, StandingAnswer
 from app.service import Service
@@ -16,6 +16,7 @@ _MAX_BYTES = 65_536
 @router.get("/config", summary="What can be changed, with bounds", response_model=ConfigAnswer)
 async def read(request: Request) -> Response:
     """The current values and the version, which the ETag repeats."""
+    check_may_use(request)
     return _answer(service_of(request))
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from app.contract import ModelInfo
 from app.errors import NotFound, named
 from app.oip.metadata import VERSION
-from app.routes.access import service_of
+from app.routes.access import check_may_use, service_of
 
 NAME: dict[str, Any] = {
     "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
@@ -17,7 +17,8 @@ NAME: dict[str, Any] = {
 
 
 def model_of(request: Request) -> ModelInfo:
-    """The model that the path names; NotFound where it is not served, or not in that version."""
+    """The model that the path names, for who may use it; NotFound where it is not served, or not in that version."""
+    check_may_use(request)
     name, version = request.path_params["model"], request.path_params.get("version", VERSION)
     models = service_of(request).engine.models
     for info in models:

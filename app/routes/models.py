@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from app.contract import Calibration, ModelInfo
-from app.routes.access import service_of
+from app.routes.access import check_may_use, service_of
 from app.routes.loading import load, unload
 from app.routes.model_paths import NAME
 from app.schemas import PROBLEM, CalibrationAnswer, ModelAnswer, ModelsAnswer, ModelState, PointAnswer
@@ -21,6 +21,7 @@ _DOCUMENTED: dict[str, Any] = {
 @router.get("/models", summary="What is served")
 async def models(request: Request) -> ModelsAnswer:
     """Classes, input size, where the weights come from, and the latency frontier measured here."""
+    check_may_use(request)
     service = service_of(request)
     bounds = (service.engine.levels.minimum, service.engine.levels.maximum)
     answers = [

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from app.oip import metadata
-from app.routes.access import service_of
+from app.routes.access import check_may_use, service_of
 from app.routes.model_paths import model_of, versioned
 
 router = APIRouter(tags=["Open Inference Protocol"])
@@ -14,6 +14,7 @@ _Answer = dict[str, Any]
 
 @router.get("/v2", summary="The server and the extensions that it speaks")
 async def server(request: Request) -> _Answer:
+    check_may_use(request)
     return metadata.describe_server(service_of(request).engine)
 
 
@@ -30,11 +31,13 @@ async def ready(request: Request) -> _Answer:
 
 @router.get("/v2/models", summary="The names of all models")
 async def models(request: Request) -> _Answer:
+    check_may_use(request)
     return {"models": list(service_of(request).names)}
 
 
 @router.get("/v2/models/stats", summary="Counts and times of all models since the start")
 async def all_statistics(request: Request) -> _Answer:
+    check_may_use(request)
     service = service_of(request)
     return service.statistics.shown(service.names)
 

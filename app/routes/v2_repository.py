@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.errors import InvalidParameter, named
 from app.oip.metadata import VERSION
-from app.routes.access import service_of
+from app.routes.access import check_may_use, service_of
 from app.routes.loading import load, optional_object, unload
 from app.routes.model_paths import NAME
 
@@ -15,6 +15,7 @@ router = APIRouter(tags=["Open Inference Protocol"])
 
 @router.post("/v2/repository/index", summary="All models with their state; of {'ready': true}, those that answer")
 async def index(request: Request) -> list[dict[str, Any]]:
+    check_may_use(request)
     wanted = (await optional_object(request)).get("ready", False)
     if not isinstance(wanted, bool):
         raise InvalidParameter(f"'ready' must be true or false, not {named(wanted)}")

@@ -1,0 +1,118 @@
+"""The server around the application: bounded connections, and an end that loses no request."""
+
+import asyncio
+import logging
+import math
+import signal
+import socket
+import ssl
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.connection import Connection, ConnectionLimits
+from app.service import Service
+from app.settings import Settings
+
+_BACKLOG = 2048
+_LOOK_SECONDS = 0.05
+_log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Ends with a plain return after a signal, once what was accepted is answered; a second Ctrl-C cuts that short.
+
+    At the signal the service is not ready any more, and every answer closes its connection. For a moment (`drain_ms`)
+    new connections are still taken, since those who send them need time to hear of it.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                loop="uvloop",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=-(-settings.keep_alive_timeout_ms // 1000),
+                timeout_graceful_shutdown=-(-settings.shutdown_timeout_ms // 1000),
+            )
+        )
+        self._service: Service = app.state.service
+        self._tls = tls
+        self._drain_seconds = settings.drain_ms / 1000
+        self._limits = ConnectionLimits(
+            settings.max_connections, settings.request_header_timeout_ms / 1000, settings.response_timeout_ms / 1000
+        )
+
+        self._handshake = dict.fromkeys(
+            ("ssl_handshake_timeout", "ssl_shutdown_timeout"), None if tls is None else self._limits.head_seconds
+        )
+
+    def stop(self) -> None:
+        """End as after a signal."""
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn names it
+        self._service.draining = True
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    def _connection(self) -> Connection:
+        return Connection(
+            self._limits, lambda: self._service.draining, self.config, self.server_state, self.lifespan.state
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on these sockets, which are bound; uvicorn itself would leave TLS handshakes unbounded."""
+        await super().startup(sockets=[])
+        loop = asyncio.get_running_loop()
+        for listener in sockets or ():
+            server = await loop.create_server(
+                self._connection, sock=listener, backlog=_BACKLOG, ssl=self._tls, **self._handshake
+            )
+            self.servers.append(server)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, stop listening, finish."""
+        self._service.draining = True
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.drain()
+        for _ in range(math.ceil(self._drain_seconds / _LOOK_SECONDS)):
+            if self.force_exit:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        for listener in sockets or ():
+            await self._stop_listening(listener)
+        await super().shutdown()
+
+    async def _stop_listening(self, listener: socket.socket) -> None:
+        """Close the socket with nobody left in its queue, whom the system would cut."""
+        with listener.dup() as queue:
+            for server in self.servers:
+                server.close()
+            accepted = []
+            while True:
+                try:
+                    accepted.append(queue.accept()[0])
+                except OSError:  # none waits
+                    break
+        for client in accepted:
+            await self._adopt(client)
+
+    async def _adopt(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._connection,
+                client,
+                ssl=self._tls,
+                **self._handshake,
+            )
+        except OSError as error:
+            _log.info("a client left before its connection was taken: %s", error)

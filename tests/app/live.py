@@ -1,0 +1,97 @@
+"""The real server on a loopback port, in a thread, with any engine; and a socket that speaks to it byte by byte."""
+
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import uvloop
+
+from app.cli import bind
+from app.contract import Engine
+from app.main import create_app
+from app.server import Server
+from app.service import Service
+from app.settings import Settings
+
+GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class Live:
+    """A running server."""
+
+    def __init__(self, server: Server, port: int, service: Service) -> None:
+        self.server, self.port, self.service = server, port, service
+
+    def open(self, data: bytes = b"") -> socket.socket:
+        """A connection on which `data` was sent; reading from it ends after ten seconds at the latest."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        client.sendall(data)
+        return client
+
+    def exchange(self, data: bytes) -> bytes:
+        """All that comes back until the server closes."""
+        with self.open(data) as client:
+            return read_all(client)
+
+    def wait_for_connections(self, number: int) -> None:
+        """AssertionError where the server does not have that many within ten seconds."""
+        for _ in range(1000):
+            if len(self.server.server_state.connections) == number:
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"{len(self.server.server_state.connections)} connections, not {number}")
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Until the other side closes; a reset counts as its end."""
+    parts = []
+    try:
+        while part := client.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def read_answer(client: socket.socket) -> bytes:
+    """One answer with a Content-Length."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += client.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-len"))
+    while len(body) < length:
+        body += client.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def statuses(data: bytes) -> list[int]:
+    """Of the answers that follow one another."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) [^\n]*\r\n", data)]
+
+
+@contextmanager
+def live(engine: Engine, tls: ssl.SSLContext | None = None, **settings: Any) -> Iterator[Live]:
+    """A server that is ready; it must end by itself when it is told to stop."""
+    values = Settings(**({"decode_threads": 2, "threads": 1, "drain_ms": 0, "port": 0} | settings))
+    app = create_app(values, engine)
+    server = Server(app, values, tls)
+    with bind("127.0.0.1", 0) as listener:
+        running = Live(server, listener.getsockname()[1], cast(Service, app.state.service))
+        thread = threading.Thread(target=lambda: uvloop.run(server.serve(sockets=[listener])))
+        thread.start()
+        try:
+            for _ in range(1000):
+                if server.started and running.service.loaded:
+                    break
+                time.sleep(0.01)
+            yield running
+        finally:
+            server.stop()
+            thread.join(20)
+            assert not thread.is_alive()

@@ -1,0 +1,73 @@
+"""The state file: whole at every moment, whatever ends the process, and its owner's alone."""
+
+import json
+import multiprocessing
+import os
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from app.errors import EngineFailure
+from app.state_file import initial_state, read_state, write_state
+from tests.app.frontiers import ON
+from tests.app.harness import FakeEngine
+from tests.app.state_writer import write_for_ever
+
+KILLS = 20
+
+
+def test_a_kill_at_any_moment_leaves_the_old_or_the_new_state(tmp_path: Path) -> None:
+    path, moment, version = tmp_path / "state.json", random.Random(7), 1
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["tests.app.state_writer"])
+    for _ in range(KILLS):
+        told, tell = processes.Pipe(duplex=False)
+        writer = processes.Process(target=write_for_ever, args=(path, version, tell))
+        writer.start()
+        tell.close()
+        known = told.recv()
+        time.sleep(moment.uniform(0, 0.02))
+        writer.kill()
+        writer.join()
+        with told, suppress(EOFError):
+            while True:
+                known = told.recv()
+        state = read_state(path, FakeEngine(), ON)
+        assert state.version % 32 + 1 == state.L
+        assert state.version in (known, known + 1)
+        version = state.version
+    assert version > KILLS
+
+
+def test_what_a_crash_left_behind_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    left = tmp_path / "state.json.new"
+    left.write_text('{"version": 9, "L"' * 1000)
+    left.chmod(0o644)
+    assert read_state(path, FakeEngine(), ON).version == 1
+    write_state(path, initial_state(FakeEngine(), ON))
+    assert json.loads(path.read_text())["version"] == 1
+    assert not left.exists()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    old = os.umask(0)
+    try:
+        write_state(path, initial_state(FakeEngine(), ON))
+    finally:
+        os.umask(old)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("mine")
+    (tmp_path / "state.json.new").symlink_to(target)
+    with pytest.raises(EngineFailure, match="could not be saved"):
+        write_state(tmp_path / "state.json", initial_state(FakeEngine(), ON))
+    assert target.read_text() == "mine"
