@@ -3,6 +3,7 @@
 Pure logic on a clock that it is given; it knows the engine by its latencies only.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,6 +14,7 @@ from app.objective import CALL_SECONDS, ON_TIME, Change
 from app.plan import Batch
 
 T = TypeVar("T")
+_TRUST_SECONDS = 1.0
 
 
 @dataclass(eq=False)
@@ -52,6 +54,7 @@ class Batching(Generic[T]):
         self._queue: list[Job[T]] = []
         self._coming: list[Job[None]] = []
         self._busy_until: float | None = None
+        self._measured_at = -math.inf
 
     def depth(self, model: str | None = None) -> int:
         """Images that wait, of one model or of all."""
@@ -94,13 +97,16 @@ class Batching(Generic[T]):
         if len(ahead) + len(jobs) > self._capacity:
             detail = f"{len(ahead)} images wait, {self._capacity} may; {len(jobs)} more do not fit"
             return Refusal(detail, max(end for _, end in self._controller.ends(free_at, [*ahead, *jobs])) - now)
-        if not job.firm and not ahead and self._busy_until is None:
+        idle = not ahead and self._busy_until is None
+        if idle and not job.firm:
             return None
         least = self._controller.nominal_seconds(job, len(jobs))
         if least > job.due - job.arrived:
             return Refusal(
                 f"{len(jobs)} images take about {_ms(least)} at their lowest L with nothing before them", None
             )
+        if idle and now - self._measured_at > _TRUST_SECONDS:
+            return None  # the machine may be faster again by now, and only a batch can tell
         return self._late(now, free_at, ahead, jobs)
 
     def _late(self, now: float, free_at: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
@@ -134,9 +140,9 @@ class Batching(Generic[T]):
         self._busy_until = now + batch.seconds
         return batch, changes
 
-    def finished(self, batch: Batch[Job[T]], seconds: float | None) -> None:
+    def finished(self, now: float, batch: Batch[Job[T]], seconds: float | None) -> None:
         """The engine is free again; `seconds` that the batch took, None where it failed."""
-        self._busy_until = None
+        self._busy_until, self._measured_at = None, now
         if seconds is not None:
             self._controller.latency(batch.model).observe(batch.levels, max(seconds - CALL_SECONDS, 1e-6))
 

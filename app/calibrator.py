@@ -9,10 +9,12 @@ import haste
 from app.contract import Calibration, Point
 from haste.calibrate import calibrate, configuration_of, identity_of
 from haste.calibration import Calibration as Measured
+from haste.config import parse_level
 from haste.dataset import SAMPLES, read_photos
 from haste.models import WeightsRecord
 from haste.program import CompiledModel
 
+__all__ = ["Calibrator", "parse_level", "read_points"]
 _log = logging.getLogger(__name__)
 _LEVELS: tuple[haste.Level, ...] = ("dense", "exact", 20, 16, 12, 8)
 
@@ -68,12 +70,20 @@ class Calibrator:
         return described
 
 
-def _described(source: str, found: Measured) -> Calibration:
-    points = [
+def read_points(file: Path) -> tuple[Point, ...]:
+    """What a calibration file measured of the network; ValueError where it is none."""
+    return _points(Measured.load(file))
+
+
+def _points(found: Measured) -> tuple[Point, ...]:
+    return tuple(
         Point(point.level, point.batch, point.median_ms, point.reduction, point.agreement, point.kl, point.frontier)
         for point in found.points
-    ]
-    return Calibration(source, found.made, found.identity.threads, tuple(points))
+    )
+
+
+def _described(source: str, found: Measured) -> Calibration:
+    return Calibration(source, found.made, found.identity.threads, _points(found))
 
 
 def _frontier_text(found: Measured) -> str:

@@ -163,11 +163,12 @@ class Dispatcher:
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except Exception as error:  # noqa: BLE001  it is logged, and each client hears of it
-            self._batching.finished(batch, None)
+            self._batching.finished(time.perf_counter(), batch, None)
             _fail(batch, error)
             return
-        seconds = time.perf_counter() - started
-        self._batching.finished(batch, seconds)
+        now = time.perf_counter()
+        seconds = now - started
+        self._batching.finished(now, batch, seconds)
         self._on_batch(batch, result, seconds)
         self._hand_out(batch, result, started, seconds)
 

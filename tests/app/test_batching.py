@@ -56,7 +56,7 @@ def test_everything_accepted_is_in_time_when_the_engine_takes_what_was_calibrate
         assert batch is not None
         seconds = 0.007 * len(batch.jobs)
         now += seconds
-        queue.finished(batch, seconds)
+        queue.finished(now, batch, seconds)
         answered += len(batch.jobs)
         late += [one for one in batch.jobs if one.deadline < now]
     assert answered > 600
@@ -91,8 +91,21 @@ def test_a_slow_machine_accepts_less() -> None:
     for _ in range(50):
         batch, _ = (slow.offer(0.0, [job()]), slow.take(0.0))[1]
         assert batch is not None
-        slow.finished(batch, 0.014)
+        slow.finished(0.0, batch, 0.014)
     assert accepted(slow, [job() for _ in range(20)]) < accepted(fast, [job() for _ in range(20)])
+
+
+def test_a_machine_that_was_slow_is_tried_again() -> None:
+    queue = batching()
+    queue.offer(0.0, [job()])
+    for _ in range(50):
+        queue.offer(0.0, [job(seconds=1)])
+        batch, _ = queue.take(0.0)
+        assert batch is not None
+        queue.finished(0.0, batch, 0.200)
+    assert queue.offer(0.5, [job(0.5)]) is not None
+    assert queue.offer(1.5, [job(1.5)]) is None
+    assert queue.offer(1.5, [job(1.5)]) is not None
 
 
 def test_images_of_a_request_are_accepted_together_or_not_at_all() -> None:
@@ -113,7 +126,7 @@ def test_the_most_urgent_goes_first_with_those_of_its_model() -> None:
         batch, _ = queue.take(0.0)
         assert batch is not None
         batches.append("".join(one.payload for one in batch.jobs))
-        queue.finished(batch, 0.01)
+        queue.finished(0.0, batch, 0.01)
     assert batches == ["bd", "ca"]
 
 
@@ -170,5 +183,5 @@ def test_without_a_calibration_nothing_is_refused_before_anything_was_measured()
     assert accepted(queue, [job() for _ in range(5)]) == 5
     batch, _ = queue.take(0.0)
     assert batch is not None
-    queue.finished(batch, 0.100)
+    queue.finished(0.1, batch, 0.100)
     assert accepted(queue, [job(0.1) for _ in range(5)], 0.1) == 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.simulation import Box, Run, simulate
+from app.simulation.box import Box, simulate
 from tests.app.frontiers import ON, points
 
 BOX = Box(points(), "exact", ON)
@@ -30,10 +30,12 @@ def test_the_same_arguments_give_the_same_run_and_another_seed_another() -> None
 def test_counts_add_up() -> None:
     arrivals = poisson(200)
     run = simulate(BOX, arrivals, 1)
-    assert sum(run.offered) == len(arrivals)
-    assert sum(run.accepted) == len(run.latencies) == sum(sum(by_level.values()) for by_level in run.levels)
-    assert sum(run.in_time) <= sum(run.accepted) <= sum(run.offered)
-    assert run.effective <= run.attainment <= 1
+    seconds = run.seconds()
+    assert run.offered == arrivals
+    assert sum(second.offered for second in seconds) == len(arrivals)
+    assert sum(second.answered for second in seconds) == len(run.answered) == sum(run.levels().values())
+    assert sum(second.in_time for second in seconds) == round(run.attainment * len(arrivals))
+    assert run.effective <= run.attainment <= run.kept <= 1
 
 
 @pytest.mark.parametrize("rate", [60, 150, 300])
@@ -54,7 +56,7 @@ def test_under_overload_the_controller_answers_more_than_any_fixed_level_refuses
 def test_light_load_is_answered_at_the_configured_level() -> None:
     run = simulate(BOX, poisson(10), 1)
     assert run.attainment == 1
-    assert {level for by_level in run.levels for level in by_level} == {"exact"}
+    assert set(run.levels()) == {"exact"}
 
 
 def test_a_box_that_turns_out_slower_still_keeps_its_word() -> None:
@@ -65,12 +67,11 @@ def test_a_box_that_turns_out_slower_still_keeps_its_word() -> None:
 def test_after_a_burst_of_four_times_the_load_it_is_back_within_a_second() -> None:
     calm, burst = poisson(40, 30), [10 + 2 * i / 320 for i in range(320)]
     run = simulate(BOX, sorted(calm + burst), 1)
-    after = slice(13, 30)
-    assert sum(run.in_time[after]) / sum(run.offered[after]) >= 0.99
-    assert 8 in run.levels[10]
+    after = run.seconds()[13:]
+    assert sum(second.in_time for second in after) / sum(second.offered for second in after) >= 0.99
+    assert "8" in run.seconds()[10].levels
 
 
 def test_no_arrivals_make_an_empty_run() -> None:
     run = simulate(BOX, [], 1)
-    assert run == Run(0)
-    assert np.isnan(run.percentile(0.5))
+    assert (run.seconds(), run.attainment, run.percentile(0.5)) == ([], 0.0, None)

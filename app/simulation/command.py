@@ -1,0 +1,113 @@
+"""The command `simulate`: what a load would do to boxes like this one, with the controller and without."""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from app.arrivals import NAMES
+from app.calibrator import parse_level, read_points
+from app.load.schedule import RATE, SECONDS, Trace, traces
+from app.objective import Objective
+from app.simulation.box import Box
+from app.simulation.replicas import MOST, needed, play, policies
+from app.simulation.report import Row, check_files, print_needed, print_rows, row_of
+
+AUTO = "auto"
+
+
+def add_simulate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `simulate` to the command line."""
+    parser = subparsers.add_parser("simulate", help="play a load through the queue and the controller, without a box")
+    calibration = "what `haste calibrate` wrote on such a box (default: %(default)s)"
+    parser.add_argument("--calibration", type=Path, default=Path("calibration.json"), metavar="FILE", help=calibration)
+    rate = f"images a second, or a sweep of rates (default: {RATE:g})"
+    parser.add_argument("--rate", metavar="R|A:B:STEP", help=rate)
+    arrival = f"{', '.join(NAMES)}, or a file whose first column is times in seconds (default: %(default)s)"
+    parser.add_argument("--arrival", default="poisson", metavar="KIND|CSV", help=arrival)
+    duration = f"seconds at each rate (default: {SECONDS:g}, or all of the file)"
+    parser.add_argument("--duration", type=float, metavar="S", help=duration)
+    parser.add_argument("--L", default="exact", help="the configured level (default: %(default)s)")
+    parser.add_argument("--L-min", default="8", metavar="L", help="the controller goes no lower (default: %(default)s)")
+    parser.add_argument("--slo-ms", type=int, default=100, metavar="MS", help="the objective (default: %(default)s)")
+    batch = "most images of a batch (default: %(default)s)"
+    parser.add_argument("--max-batch", type=int, default=8, metavar="N", help=batch)
+    replicas = f"boxes that share the load, 1..{MOST}, or {AUTO}: how many it needs (default: %(default)s)"
+    parser.add_argument("--replicas", default="1", metavar=f"N|{AUTO}", help=replicas)
+    noise = "scatter of a batch's time, as the deviation of its logarithm (default: %(default)s)"
+    parser.add_argument("--noise", type=float, default=0.05, metavar="X", help=noise)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, by the second too")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw attainment, L and the queue over time")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check everything, play every rate by every policy, show it; or search for the number of boxes."""
+    check_files(args.json, args.plot)
+    box, plan, replicas = (
+        _box(args),
+        traces(args.arrival, args.rate, args.duration, args.seed),
+        _replicas(args.replicas),
+    )
+    console = Console(stderr=True)
+    with console.status("") as status:
+        if replicas is None:
+            _search(box, plan, args.seed, status.update)
+            return
+        rows: list[Row] = []
+        for trace in plan:
+            for name, own in policies(box).items():
+                status.update(f"{_title(trace)}, {name}")
+                rows.append(row_of(trace.rate, name, play(own, trace.times, replicas, args.seed)))
+    print_rows(rows, replicas, Console())
+    if args.json:
+        command = {name: str(value) for name, value in vars(args).items() if name != "run"}
+        found = {"command": command, "rows": [asdict(row) for row in rows]}
+        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if args.plot:
+        from app.simulation.plot import draw
+
+        draw(rows, args.slo_ms, args.plot)
+
+
+def _search(box: Box, plan: list[Trace], seed: int, told: Callable[[str], None]) -> None:
+    found: list[tuple[float | None, dict[str, int | None]]] = []
+    for trace in plan:
+        counts: dict[str, int | None] = {}
+        for name, own in policies(box).items():
+
+            def tell(replicas: int, attainment: float, name: str = name) -> None:
+                told(f"{name}: {replicas} boxes, {attainment:.1%} in time")
+
+            counts[name] = needed(own, trace.times, seed, tell)
+        found.append((trace.rate, counts))
+    print_needed(found, Console())
+
+
+def _title(trace: Trace) -> str:
+    return "trace" if trace.rate is None else f"{trace.rate:g}/s"
+
+
+def _box(args: argparse.Namespace) -> Box:
+    whole = {"--slo-ms": (args.slo_ms, 600_000), "--max-batch": (args.max_batch, 1024)}
+    for name, (value, most) in whole.items():
+        if not 1 <= value <= most:
+            raise ValueError(f"{name} must be 1..{most}, not {value}")
+    if not 0 <= args.noise <= 2:
+        raise ValueError(f"--noise must be 0..2, not {args.noise}")
+    if args.seed < 0:
+        raise ValueError(f"--seed must be 0 or more, not {args.seed}")
+    objective = Objective(True, args.slo_ms, parse_level(args.L_min))
+    return Box(read_points(args.calibration), parse_level(args.L), objective, args.max_batch, noise=args.noise)
+
+
+def _replicas(text: str) -> int | None:
+    if text == AUTO:
+        return None
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST):
+        raise ValueError(f"--replicas must be 1..{MOST} or {AUTO}, not {text!r}")
+    return int(text)

@@ -1,0 +1,53 @@
+"""Boxes that share a load, and how many of them it needs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from app.arrivals import Times
+from app.simulation.box import Box, simulate
+from app.simulation.run import Run
+
+MOST = 10_000
+_PLAYED = 8
+_ENOUGH = 0.99
+
+
+def play(box: Box, arrivals: Times, replicas: int, seed: int) -> Run:
+    """The runs of `replicas` equal boxes as one; each arrival goes to one of them at random.
+
+    Of many boxes eight are played, for they are alike: counts are then those of the eight.
+    """
+    played = min(replicas, _PLAYED)
+    chosen = np.random.default_rng(seed).integers(0, replicas, len(arrivals))
+    return Run.together([simulate(box, arrivals[chosen == index].tolist(), seed + index) for index in range(played)])
+
+
+def needed(box: Box, arrivals: Times, seed: int, told: Callable[[int, float], None]) -> int | None:
+    """The least number of boxes that answer 99 % of what is offered in time; None where 10,000 do not.
+
+    `told` hears of each number that is tried, and its attainment.
+    """
+
+    def enough(replicas: int) -> bool:
+        attainment = play(box, arrivals, replicas, seed).attainment
+        told(replicas, attainment)
+        return attainment >= _ENOUGH
+
+    most = 1
+    while not enough(most):
+        if most == MOST:
+            return None
+        most = min(2 * most, MOST)
+    least = most // 2 + 1 if most > 1 else 1
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if enough(middle) else (middle + 1, most)
+    return most
+
+
+def policies(box: Box) -> dict[str, Box]:
+    """What is compared: the controller, the configured level alone, and dense alone."""
+    off = replace(box, objective=replace(box.objective, enabled=False))
+    return {"controller": box, f"fixed L={box.level}": off, "fixed L=dense": replace(off, level="dense")}
