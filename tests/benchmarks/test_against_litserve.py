@@ -1,0 +1,45 @@
+"""What counts as a rate that is held, and how a peer's answers are read."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.load.outcomes import Outcomes, Reading
+from app.load.summary import Summary, summarise
+from benchmarks.against_litserve import held, holding
+from benchmarks.servers import peer_versions, read_label
+
+
+@pytest.fixture
+def summary() -> Summary:
+    return dataclasses.replace(summarise(Outcomes(np.zeros(0)), 100), offered=10, answered=10, p99_ms=100.0)
+
+
+def test_a_rate_is_held_if_all_is_answered_and_p99_within_the_bound(summary: Summary) -> None:
+    assert holding(summary)
+    assert not holding(dataclasses.replace(summary, answered=9))
+    assert not holding(dataclasses.replace(summary, p99_ms=100.1))
+    assert not holding(dataclasses.replace(summary, p99_ms=None))
+
+
+def test_what_a_server_held_is_its_highest_rate_in_each_round() -> None:
+    def row(server: str, number: int, rate: float, holds: bool) -> dict[str, Any]:
+        return {"server": server, "round": number, "rate": rate, "holds": holds}
+
+    rows = [row("a", 0, 10, True), row("a", 0, 20, False), row("b", 0, 10, False), row("a", 1, 10, True)]
+    assert held([*rows, row("a", 1, 20, True)]) == {"a": [10, 20], "b": [0]}
+
+
+def test_the_peer_answers_with_a_label() -> None:
+    assert read_label(b'{"label": "cat"}') == Reading("cat")
+
+
+def test_an_environment_without_the_peer_is_told(tmp_path: Path) -> None:
+    (python := tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises(ValueError, match="has no litserve and onnxruntime: pip install"):
+        peer_versions(python)
