@@ -5,6 +5,7 @@ from fastapi.responses import PlainTextResponse
 
 from app.errors import Unavailable
 from app.routes.access import service_of
+from app.schemas import PROBLEM
 
 router = APIRouter(tags=["operation"], default_response_class=PlainTextResponse)
 
@@ -14,7 +15,7 @@ async def livez() -> str:
     return "ok"
 
 
-@router.get("/startupz", summary="Whether every model was loaded")
+@router.get("/startupz", summary="Whether every model was loaded", responses={503: PROBLEM})
 async def startupz(request: Request) -> str:
     service = service_of(request)
     if not service.loaded:
@@ -22,7 +23,11 @@ async def startupz(request: Request) -> str:
     return "ok"
 
 
-@router.get("/readyz", summary="Whether requests are taken: every model is loaded, and the service is not stopping")
+@router.get(
+    "/readyz",
+    summary="Whether requests are taken: every model is loaded, and the service is not stopping",
+    responses={503: PROBLEM},
+)
 async def readyz(request: Request) -> str:
     if service_of(request).draining:
         raise Unavailable("the service is stopping", retry_after_seconds=5)

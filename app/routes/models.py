@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 
 from app.contract import Calibration
 from app.routes.access import check_may_use, service_of
-from app.schemas import CalibrationAnswer, ModelAnswer, ModelsAnswer
+from app.schemas import PROBLEM, CalibrationAnswer, ModelAnswer, ModelsAnswer
 
 router = APIRouter(tags=["models"])
 
 
-@router.get("/models", summary="What is served")
+@router.get("/models", summary="What is served", responses={401: PROBLEM})
 async def models(request: Request) -> ModelsAnswer:
     """Classes, input size, where the weights come from, and the latency frontier measured here."""
     check_may_use(request)
