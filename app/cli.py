@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from app import log
 from app.main import create_app
+from app.memory import return_large_blocks
 from app.server import Server
 from app.service import Service
 from app.settings import Settings
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = Settings(**given)
         log.configure(settings.log_level)
+        return_large_blocks()
         tls = tls_context(settings.tls_certificate, settings.tls_key)
         app = create_app(settings)
         listener = bind(settings.host, settings.port)

@@ -54,5 +54,5 @@ def configure(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(True)
-    for name in ("uvicorn.access", "multipart", "python_multipart", "PIL"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("uvicorn.access", "python_multipart", "PIL"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # they warn of what clients send

@@ -39,7 +39,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         await service.stop()
 
     about = {"title": "HASTE", "version": engine.build["version"], "description": _DESCRIPTION}
-    app = FastAPIOffline(**about, redoc_url=None, lifespan=lifespan)
+    app = FastAPIOffline(**about, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.service = service
     app.add_middleware(RequestMiddleware, metrics=service.metrics)
     errors.install(app)

@@ -13,7 +13,12 @@ router = APIRouter(tags=["config"])
 _MAX_BYTES = 65_536
 
 
-@router.get("/config", summary="What can be changed, with bounds", response_model=ConfigAnswer)
+@router.get(
+    "/config",
+    summary="What can be changed, with bounds",
+    response_model=ConfigAnswer,
+    responses={401: PROBLEM},
+)
 async def read(request: Request) -> Response:
     """The current values and the version, which the ETag repeats."""
     check_may_use(request)
@@ -43,7 +48,7 @@ for _method in ("PATCH", "POST"):
         operation_id=f"change_config_{_method.lower()}",
         summary="Change L, merge rule, tolerance or the objective, of all models or of one",
         response_model=ConfigAnswer,
-        responses=dict.fromkeys((400, 401, 403, 408, 412, 413, 422), PROBLEM),
+        responses=dict.fromkeys((400, 401, 403, 408, 412, 413, 415, 422, 500), PROBLEM),
         openapi_extra={"requestBody": CONFIG_BODY},
     )
 

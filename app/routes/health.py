@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
 from app.routes.access import service_of
+from app.schemas import PROBLEM
 
 router = APIRouter(tags=["operation"], default_response_class=PlainTextResponse)
 
@@ -13,13 +14,17 @@ async def livez() -> str:
     return "ok"
 
 
-@router.get("/startupz", summary="Whether every model was loaded")
+@router.get("/startupz", summary="Whether every model was loaded", responses={503: PROBLEM})
 async def startupz(request: Request) -> str:
     service_of(request).check_loaded()
     return "ok"
 
 
-@router.get("/readyz", summary="Whether requests are taken: every model was loaded, and the service is not stopping")
+@router.get(
+    "/readyz",
+    summary="Whether requests are taken: every model was loaded, and the service is not stopping",
+    responses={503: PROBLEM},
+)
 async def readyz(request: Request) -> str:
     service_of(request).check_started()
     return "ok"

@@ -18,7 +18,7 @@ _DOCUMENTED: dict[str, Any] = {
 }
 
 
-@router.get("/models", summary="What is served")
+@router.get("/models", summary="What is served", responses={401: PROBLEM})
 async def models(request: Request) -> ModelsAnswer:
     """Classes, input size, where the weights come from, and the latency frontier measured here."""
     check_may_use(request)

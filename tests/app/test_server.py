@@ -1,0 +1,96 @@
+"""The end of the server: not ready at once, everything that was accepted answered, nobody cut."""
+
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from tests.app.harness import FakeEngine, encoded
+from tests.app.live import GET, Live, live, read_all, read_answer, statuses
+
+PNG = encoded()
+CLASSIFY = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(PNG), PNG)
+LIVEZ = GET % b"/livez"
+
+
+def send_if_open(client: socket.socket) -> None:
+    with suppress(OSError):
+        client.sendall(LIVEZ)
+
+
+def stop(running: Live) -> None:
+    running.server.handle_exit(signal.SIGTERM, None)
+
+
+def test_after_the_signal_it_is_not_ready_but_serves_each_connection_once_more() -> None:
+    with live(FakeEngine(), drain_ms=1500) as running, running.open(LIVEZ) as kept:
+        read_answer(kept)
+        stop(running)
+        assert statuses(running.exchange(GET % b"/readyz")) == [503]
+        for client in (kept, running.open()):  # an idle one, and a new one
+            client.sendall(CLASSIFY)
+            answer = read_all(client)
+            assert statuses(answer) == [200]
+            assert b"connection: close" in answer.lower()
+            client.close()
+
+
+def test_what_was_accepted_is_answered_and_then_nobody_listens() -> None:
+    engine = FakeEngine()
+    engine.gate.clear()
+    with ThreadPoolExecutor(8) as pool:
+        engine.gate.set()
+        with live(engine) as running:
+            engine.gate.clear()
+            answers = [pool.submit(running.exchange, CLASSIFY) for _ in range(8)]
+            assert engine.running.wait(10)
+            running.wait_for_connections(8)
+            stop(running)
+            for _ in range(200):
+                try:
+                    socket.create_connection(("127.0.0.1", running.port)).close()
+                except ConnectionRefusedError:
+                    break
+                time.sleep(0.02)
+            else:
+                pytest.fail("it still listens")
+            engine.gate.set()
+            assert [statuses(answer.result(10)) for answer in answers] == [[200]] * 8
+
+
+def test_a_request_that_reaches_an_idle_connection_at_the_last_moment_is_answered() -> None:
+    outcomes = []
+    for delay in (0.0, 0.05, 0.1, 0.15):
+        with live(FakeEngine()) as running, running.open(LIVEZ) as client:
+            read_answer(client)
+            late = threading.Timer(delay, send_if_open, [client])
+            late.start()
+            stop(running)
+            outcomes.append(statuses(read_all(client)))
+            late.join()
+    assert outcomes[0] == [200]
+    assert all(outcome in ([200], []) for outcome in outcomes)
+
+
+def test_half_a_request_is_told_that_the_service_stops() -> None:
+    with live(FakeEngine()) as running, running.open(CLASSIFY[:30]) as client:
+        running.wait_for_connections(1)
+        time.sleep(0.1)
+        stop(running)
+        assert statuses(read_all(client)) == [503]
+
+
+def test_who_waits_in_the_listener_s_queue_is_served() -> None:
+    with live(FakeEngine(), drain_ms=100) as running:
+        busy = threading.Event()
+        running.server.servers[0].get_loop().call_soon_threadsafe(busy.wait, 0.5)  # nobody accepts meanwhile
+        stop(running)
+        clients = [running.open(LIVEZ) for _ in range(20)]
+        busy.set()
+        assert [statuses(read_all(client)) for client in clients] == [[200]] * 20
+        for client in clients:
+            client.close()
