@@ -209,3 +209,14 @@ PROBLEM: dict[str, Any] = {
         }
     },
 }
+
+
+class ProtocolError(BaseModel):
+    """An error as the Open Inference Protocol has it."""
+
+    error: str
+
+
+PROTOCOL_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProtocolError} for status in (400, 401, 403, 404, 408, 413, 415, 429, 500, 503)
+}

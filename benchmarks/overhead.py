@@ -74,7 +74,8 @@ def _bare(payloads: Sequence[Payload], seconds: float, level: Any) -> dict[str, 
     engine.load(DEFAULT)
     limits = ImageLimits(1 << 20, 1 << 20, 10_000)
     items = [Item(engine.prepare(DEFAULT, decode(one.body, limits)), level, 5) for one in payloads]
-    alone, end = [], time.perf_counter() + seconds
+    alone: list[float] = []
+    end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
         engine.forward(DEFAULT, [items[len(alone) % len(items)]])

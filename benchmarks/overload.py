@@ -36,7 +36,7 @@ _BURST_SECONDS, _BURST_EVERY = 2.0, 10.0
 def main() -> int:
     """Objective, capacity, then every load under every policy; prints a table, writes the JSON."""
     args = _parser().parse_args()
-    with _service(args.images) as bench, tempfile.TemporaryDirectory():
+    with _service(args.images) as bench:
         report = bench.report(args.seconds, args.search_seconds)
     report = {"command": {n: str(v) for n, v in vars(args).items() if n != "json"}, "machine": machine(), **report}
     _print(report)
@@ -57,9 +57,12 @@ def _parser() -> argparse.ArgumentParser:
 @contextmanager
 def _service(images: Path) -> Iterator["_Bench"]:
     ours = servers(Path(sys.executable), Path())[0]
-    with tempfile.TemporaryDirectory(prefix="haste-overload-") as folder:
-        with running(ours, 2.0, Path(folder) / "server.log") as target, httpx.Client() as client:
-            yield _Bench(target, client, images)
+    with (
+        tempfile.TemporaryDirectory(prefix="haste-overload-") as folder,
+        running(ours, 2.0, Path(folder) / "server.log") as target,
+        httpx.Client() as client,
+    ):
+        yield _Bench(target, client, images)
 
 
 class _Bench:
@@ -78,14 +81,14 @@ class _Bench:
         capacity = self._capacity(search_seconds)
         levels = [level for level in _LEVELS if level == "exact" or level in self._measured()]
         for factor in (1.5, 2.0, 3.0):
-            for policy in ("dense", "exact", "controller"):
-                self._load(f"poisson {factor:g}x", policy, poisson(factor * capacity, seconds, 1))
+            for fixed in ("dense", "exact", "controller"):
+                self._load(f"poisson {factor:g}x", fixed, poisson(factor * capacity, seconds, 1))
         wandering = by_name("wander", capacity, seconds, 2)
         for policy in ("dense", *levels, "controller"):
             self._load("wander 0.5x-2x", policy, wandering)
         bursts = by_name("burst", 0.5 * capacity, seconds, 3)
-        for policy in ("dense", "controller"):
-            self._load("bursts 4x for 2 s", policy, bursts)
+        for fixed in ("dense", "controller"):
+            self._load("bursts 4x for 2 s", fixed, bursts)
         figures = {"dense_p50_ms": dense_ms, "slo_ms": self._slo_ms, "capacity": capacity}
         return {**figures, "calibration": self.calibration, "rows": self.rows}
 
@@ -97,7 +100,7 @@ class _Bench:
         return found
 
     def _configure(self, policy: object) -> None:
-        """"controller": from exact down; else that level alone."""
+        """ "controller": from exact down; else that level alone."""
         steered = policy == "controller"
         controller = {"enabled": steered, "slo_ms": self._slo_ms}
         body = {"L": "exact" if steered else policy, "controller": controller}

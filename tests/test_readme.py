@@ -19,7 +19,7 @@ BLOCKS = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
 STRICT_CURL = 'set -euo pipefail; curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
 HASTE = str(Path(sys.executable).parent / "haste")
 START_SECONDS = 120
-SAYS = ('"predictions"', '"used":8', '"L":10', "haste_executed_flops_total")
+SAYS = ('"predictions"', '"used":8', '"L":10', "haste_executed_flops_total", '"L_min":10')
 
 
 def blocks(tag: str) -> list[str]:

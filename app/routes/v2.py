@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request
 from app.oip import metadata
 from app.routes.access import check_may_use, service_of
 from app.routes.model_paths import model_of, versioned
+from app.schemas import PROTOCOL_ERRORS
 
-router = APIRouter(tags=["Open Inference Protocol"])
+router = APIRouter(tags=["Open Inference Protocol"], responses=PROTOCOL_ERRORS)
 _Answer = dict[str, Any]
 
 

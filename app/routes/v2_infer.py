@@ -13,10 +13,11 @@ from app.oip.response import ImageAnswer, encode
 from app.routes.access import service_of
 from app.routes.examples import INFER_BODY
 from app.routes.model_paths import model_of, versioned
+from app.schemas import PROTOCOL_ERRORS
 from app.service import Answer, Service
 from app.uploads import read_body
 
-router = APIRouter(tags=["Open Inference Protocol"])
+router = APIRouter(tags=["Open Inference Protocol"], responses=PROTOCOL_ERRORS)
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 
 

@@ -9,8 +9,9 @@ from app.oip.metadata import VERSION
 from app.routes.access import check_may_use, service_of
 from app.routes.loading import load, optional_object, unload
 from app.routes.model_paths import NAME
+from app.schemas import PROTOCOL_ERRORS
 
-router = APIRouter(tags=["Open Inference Protocol"])
+router = APIRouter(tags=["Open Inference Protocol"], responses=PROTOCOL_ERRORS)
 
 
 @router.post("/v2/repository/index", summary="All models with their state; of {'ready': true}, those that answer")
