@@ -80,7 +80,7 @@ class _Bench:
         self._slo_ms = round(_OBJECTIVES * dense_ms)
         capacity = self._capacity(search_seconds)
         levels = [level for level in _LEVELS if level == "exact" or level in self._measured()]
-        for factor in (1.5, 2.0, 3.0):
+        for factor in (1.5, 3.0):
             for fixed in ("dense", "exact", "controller"):
                 self._load(f"poisson {factor:g}x", fixed, poisson(factor * capacity, seconds, 1))
         wandering = by_name("wander", capacity, seconds, 2)
