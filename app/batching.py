@@ -14,7 +14,7 @@ from app.objective import CALL_SECONDS, ON_TIME, Change
 from app.plan import Batch
 
 T = TypeVar("T")
-_TRUST_SECONDS = 1.0
+_TRUST_SECONDS, _CLOSED_SECONDS = 1.0, 5.0
 
 
 @dataclass(eq=False)
@@ -54,6 +54,7 @@ class Batching(Generic[T]):
         self._queue: list[Job[T]] = []
         self._coming: list[Job[None]] = []
         self._busy_until: float | None = None
+        self.closed_for: str | None = None  # why nothing is accepted now
         self._measured_at = -math.inf
 
     def depth(self, model: str | None = None) -> int:
@@ -92,16 +93,18 @@ class Batching(Generic[T]):
 
     def _refusal(self, now: float, jobs: Sequence[Job[Any]]) -> Refusal | None:
         """Every image counts as what it takes at its lowest level: the controller goes down at once where it must."""
+        if self.closed_for is not None:
+            return Refusal(self.closed_for, _CLOSED_SECONDS)
         ahead, job = self._ahead(), jobs[0]
         free_at = now if self._busy_until is None else max(now, self._busy_until)
         if len(ahead) + len(jobs) > self._capacity:
             detail = f"{len(ahead)} images wait, {self._capacity} may; {len(jobs)} more do not fit"
-            return Refusal(detail, max(end for _, end in self._controller.ends(free_at, [*ahead, *jobs])) - now)
+            return Refusal(detail, self._controller.nominal_seconds(job, len(ahead)))
         idle = not ahead and self._busy_until is None
         if idle and not job.firm:
             return None
         least = self._controller.nominal_seconds(job, len(jobs))
-        if least > job.due - job.arrived:
+        if job.firm and least > job.due - job.arrived:
             return Refusal(
                 f"{len(jobs)} images take about {_ms(least)} at their lowest L with nothing before them", None
             )

@@ -18,6 +18,8 @@ from app.service import Service
 from app.settings import Settings
 from app.tls import tls_context
 
+_log = logging.getLogger(__name__)
+
 
 def add_serve(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `serve` to the command line."""
@@ -78,7 +80,10 @@ def serve(app: FastAPI, settings: Settings, listener: socket.socket, tls: ssl.SS
     uvloop.run(server.serve(sockets=[listener]))
     if service.failure is not None:
         return _refuse(service.failure)
-    logging.getLogger(__name__).info("stopped; everything that was accepted is answered")
+    if server.all_answered:
+        _log.info("stopped; everything that was accepted is answered")
+    else:
+        _log.warning("stopped before everything that was accepted was answered")
     return 0
 
 

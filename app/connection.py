@@ -69,6 +69,7 @@ class Connection(HttpToolsProtocol):
         self.spare = False  # over the limit: answered once, and only if it asks a probe
         self._answers = _Answers(self)
         self._timer: TimerHandle | None = None
+        self._unread_timer: TimerHandle | None = None  # while writing is paused, whatever else is waited for
         self._asked = False
         self._in_head = False
         self._head_bytes = 0  # of whole fields, and of all that came after the first part of the head
@@ -90,7 +91,9 @@ class Connection(HttpToolsProtocol):
             self._arm(_SPARE_SECONDS if self.spare else self._limits.head_seconds, self._head_overdue)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
+        for timer in (self._timer, self._unread_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -115,12 +118,12 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._arm(self._limits.response_seconds, self.transport.abort)
+        self._unread_timer = self.loop.call_later(self._limits.response_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if not (self._deaf or self.transport.is_closing()):
-            self._disarm()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
 
     # What the parser tells
 

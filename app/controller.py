@@ -1,6 +1,7 @@
 """Holds the latency objective by lowering L: pure logic on a clock that it is given, for all models of an engine."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -19,8 +20,8 @@ W = TypeVar("W", bound=Waiting)
 class Standing:
     """How a model is steered now. `off`: why the controller does nothing, None while it may.
 
-    pressure: the share of the engine's time that the arrivals would need at the configured level; above 1 the box is
-    too small for it, however well the objective is held.
+    pressure: the share of the engine's time that the arrivals of all models would need at their configured levels;
+    above 1 the box is too small for them, however well the objective is held.
     """
 
     level: Level
@@ -50,10 +51,10 @@ class Controller:
         self._fixed = ArrivalRate()
         self.reconfigure()
 
-    def calibrate(self, model: str, points: Sequence[Point]) -> None:
-        """Use this calibration of a model from now on; none where it has none."""
+    def calibrate(self, model: str, points: Sequence[Point]) -> list[Change]:
+        """Use this calibration of a model from now on, an empty one where none holds."""
         self._models[model].calibrate(points)
-        self._models[model].configure(self._configured(model), self._objective())
+        return self.reconfigure()
 
     def reconfigure(self) -> list[Change]:
         """Follow the configuration: the levels and the objective."""
@@ -108,23 +109,28 @@ class Controller:
         """Before a batch, and at every tick: every model moves on its rungs as the queue and the rates ask."""
         changes = self.reconfigure()
         slo_seconds = self._objective().slo_seconds
+        late = {id(waiting) for waiting, end in self.ends(now, queue) if end > waiting.due}
         for model, own in self._models.items():
-            in_time = partial(self._in_time, now, queue, model)
+            in_time = partial(self._in_time, now, queue, model, late)
             change = own.step(now, slo_seconds, in_time, self._other_load(now, model))
             changes += [] if change is None else [change]
         return changes
 
-    def _in_time(self, now: float, queue: Sequence[Waiting], model: str, level: Level) -> bool:
-        """Whether all that waits would be in time with this model at this level and the others where they stand."""
+    def _in_time(self, now: float, queue: Sequence[Waiting], model: str, late: AbstractSet[int], level: Level) -> bool:
+        """Whether all that waits would be in time with this model at this level and the others where they stand.
+
+        late: what is late at the lowest levels too, for which no step is worth its price.
+        """
 
         def of(waiting: Waiting) -> Level:
             return _of(waiting, level if waiting.model == model else self._models[waiting.model].level)
 
-        return all(end <= waiting.due for waiting, end in self._planner.ends(now, queue, of))
+        ends = self._planner.ends(now, queue, of)
+        return all(end <= waiting.due or id(waiting) in late for waiting, end in ends)
 
     def standing(self, now: float, model: str) -> Standing:
         own, objective = self._models[model], self._objective()
-        pressure = own.pressure(now) + self._fixed.slow(now)
+        pressure = sum(each.pressure(now) for each in self._models.values()) + self._fixed.slow(now)
         return Standing(own.level, own.ceiling, own.floor, self._off(own, objective), pressure)
 
     def _off(self, own: ModelController, objective: Objective) -> str | None:

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -19,7 +19,7 @@ from app.objective import TICK_SECONDS, Change
 from app.plan import Batch
 
 _log = logging.getLogger(__name__)
-_MOST_RETRY_SECONDS = 60
+_MOST_RETRY_SECONDS, _LOOK_SECONDS = 60, 0.005
 T = TypeVar("T")
 
 
@@ -79,13 +79,17 @@ class Dispatcher:
     ) -> None:
         self._engine, self._thread, self._controller, self._turn = engine, thread, controller, turn
         self._batching, self._on_batch, self._on_change = batching, on_batch, on_change
-        self._wake = asyncio.Event()
+        self._wake, self._still = asyncio.Event(), asyncio.Lock()
         self._closing = False
 
     def check_room(self, wanted: Wanted, images: int) -> None:
         """Raise Busy where so many images could not be in time now, Unavailable where no more are taken."""
         self._check_open()
         _raise(self._batching.check(time.perf_counter(), self._placeholders(wanted, images)))
+
+    def refused(self, wanted: Wanted, images: int) -> None:
+        """Count as offered what was refused elsewhere."""
+        self._controller.arrived(time.perf_counter(), wanted.model, wanted.level, images)
 
     @contextmanager
     def expecting(self, wanted: Wanted, images: int) -> Iterator[None]:
@@ -133,6 +137,21 @@ class Dispatcher:
                 future.exception()  # seen, or asyncio would report the failures of a batch one by one
         self._batching.withdraw(jobs)
 
+    @asynccontextmanager
+    async def standstill(self, reason: str) -> AsyncIterator[None]:
+        """Around other work in the engine's thread: what was accepted is finished first, nothing is accepted inside."""
+        async with self._still:
+            self._batching.closed_for = reason
+            try:
+                while True:
+                    async with self._turn:
+                        if not self._batching.depth():
+                            yield
+                            return
+                    await asyncio.sleep(_LOOK_SECONDS)
+            finally:
+                self._batching.closed_for = None
+
     async def run(self) -> None:
         """Until closed and empty: take what waits, let the engine compute it, hand the results out."""
         while True:
@@ -156,21 +175,19 @@ class Dispatcher:
 
     async def _compute(self, batch: Batch[Job[Ask]]) -> None:
         """Whatever the engine raises is answered, and the service goes on."""
-        started = time.perf_counter()
         asks = [job.payload for job in batch.jobs]
         items = [Item(ask.prepared, level, ask.top_k) for ask, level in zip(asks, batch.levels, strict=True)]
-        work = partial(self._engine.forward, batch.model, items)
+        work, started = partial(self._engine.forward, batch.model, items), time.perf_counter()
+        seconds: float | None = None
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            seconds = time.perf_counter() - started
+            self._hand_out(batch, result, started, seconds)
+            self._on_batch(batch, result, seconds)
         except Exception as error:  # noqa: BLE001  it is logged, and each client hears of it
-            self._batching.finished(time.perf_counter(), batch, None)
             _fail(batch, error)
-            return
-        now = time.perf_counter()
-        seconds = now - started
-        self._batching.finished(now, batch, seconds)
-        self._on_batch(batch, result, seconds)
-        self._hand_out(batch, result, started, seconds)
+        finally:
+            self._batching.finished(time.perf_counter(), batch, seconds)
 
     def _hand_out(self, batch: Batch[Job[Ask]], result: BatchResult, started: float, seconds: float) -> None:
         now = time.perf_counter()

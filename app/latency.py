@@ -7,7 +7,8 @@ from app.contract import Level, Point, order
 
 _UNKNOWN_SECONDS = 0.001
 _GAIN, _SPREAD_GAIN, _SPREADS = 1 / 16, 1 / 8, 2.0
-_SPREAD_AT_START = 0.1
+_SPREAD_AT_START, _FARTHEST = 0.1, 4.0
+_LEAST_SECONDS = 1e-6
 
 
 class Latency:
@@ -96,11 +97,11 @@ class Latency:
 
     def observe(self, levels: Sequence[Level], seconds: float) -> None:
         """Learn from a batch that took `seconds`."""
-        ratio = seconds / self.mixed(levels)
+        ratio = seconds / max(self.mixed(levels), _LEAST_SECONDS)
         if self._ratio is None:
             self._ratio, self._spread = ratio, _SPREAD_AT_START * ratio
             return
-        error = ratio - self._ratio
+        error = min(ratio, _FARTHEST * self._ratio) - self._ratio  # a pause of the machine is no slower engine
         self._ratio += _GAIN * error
         self._spread += _SPREAD_GAIN * (abs(error) - self._spread)
 

@@ -44,12 +44,13 @@ class Tally:
 class Metrics:
     """The series, and one method for each thing that happens. Used from the event loop only, so scrapes are whole."""
 
-    def __init__(self, models: Iterable[str], build: Mapping[str, str]) -> None:
+    def __init__(self, models: Iterable[str], build: Mapping[str, str], slo_seconds: float) -> None:
+        """slo_seconds: the objective at start, which is an edge of the histogram of durations."""
         disable_created_metrics()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._http()
+        self._http(sorted({*_SECONDS, slo_seconds}))
         self._inference()
         self._state()
         self._controller()
@@ -66,11 +67,11 @@ class Metrics:
     def histogram(self, name: str, text: str, *labels: str, buckets: Iterable[float] = _SECONDS) -> Histogram:
         return Histogram(name, text, labels, buckets=tuple(buckets), registry=self.registry)
 
-    def _http(self) -> None:
+    def _http(self, edges: Iterable[float]) -> None:
         labels = ("route", "method", "code")
         self.http_requests = self.counter("haste_http_requests_total", "HTTP requests answered.", *labels)
         name = "haste_http_request_duration_seconds"
-        self.http_duration = self.histogram(name, "From the first byte to the last.", "route")
+        self.http_duration = self.histogram(name, "From the first byte to the last.", "route", buckets=edges)
         self.in_flight = self.gauge("haste_requests_in_flight", "Classify requests being worked on.")
         self.in_flight.set(0)
         self.rejections = self.counter("haste_image_rejections_total", "Images that were not accepted.", "reason")
@@ -91,7 +92,7 @@ class Metrics:
         self.batches = self.histogram("haste_inference_batch_images", text, "model", buckets=_BATCH)
         text = "Batches by why they were released: full, short to meet a deadline, or all that waited."
         self.releases = self.counter("haste_batch_releases_total", text, "model", "reason")
-        text = "Images answered within their deadline, which is the objective where the request names none."
+        text = "Requests answered within their deadline, which is the objective where they name none."
         self.in_time = self.counter("haste_requests_within_slo_total", text, "model")
         self.flops = {
             name: self.counter(f"haste_{name}_flops_total", f"FLOPs of the answered images: {name}.", "model")
@@ -166,9 +167,8 @@ class Metrics:
         finally:
             self.config_changes.labels(result).inc()
 
-    def answered(self, model: str, level: Level, flops: ImageFlops, *, in_time: bool) -> None:
-        """One image of an answer that goes out, within its deadline or not."""
-        self.in_time.labels(model).inc(int(in_time))
+    def answered(self, model: str, level: Level, flops: ImageFlops) -> None:
+        """One image of an answer that goes out."""
         self.images.labels(model, str(level)).inc()
         for name, counter in self.flops.items():
             counter.labels(model).inc(getattr(flops, name))

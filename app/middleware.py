@@ -6,6 +6,7 @@ from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import error_response
@@ -15,6 +16,7 @@ from app.metrics import Metrics
 _log = logging.getLogger("app.access")
 _PROBES_OF_V2 = ("health/live", "health/ready", "models/{model}/ready", "models/{model}/versions/{version}/ready")
 _QUIET = frozenset(("/livez", "/readyz", "/startupz", "/metrics", *(f"/v2/{path}" for path in _PROBES_OF_V2)))
+_QUIET_PATHS = tuple(compile_path(route)[0] for route in _QUIET)
 _UNMATCHED = "unmatched"
 HEADER = "X-Request-ID"
 CONNECTION = "haste.connection"
@@ -31,6 +33,11 @@ class ConnectionState(Protocol):
     @property
     def arrived(self) -> bool:
         """Whether the request has arrived whole."""
+
+
+def _is_quiet(path: str) -> bool:
+    """Whether a path is a probe's or `/metrics`."""
+    return any(pattern.match(path) for pattern in _QUIET_PATHS)
 
 
 class RequestMiddleware:
@@ -60,7 +67,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            if connection is not None and connection.spare and scope["path"] not in _QUIET:
+            if connection is not None and connection.spare and not _is_quiet(scope["path"]):
                 await _too_many_connections(scope["path"])(scope, receive, send_with_id)
             else:
                 await self._app(scope, receive, send_with_id)

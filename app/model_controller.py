@@ -37,7 +37,7 @@ class ModelController:
         self._points = points
         self.latency = Latency(points)
         self._measured = tuple(sorted({point.level for point in points}, key=order, reverse=True))
-        self.rungs, self._rung, self._configured = (), 0, None
+        self._configured = None
 
     @property
     def level(self) -> Level:

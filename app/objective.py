@@ -6,7 +6,8 @@ from typing import Literal
 from app.contract import Level
 
 CALL_SECONDS = 0.0003
-"""What a batch costs beside the forward: the way to the engine's thread and back."""
+"""What a batch costs beside the forward, the way to the engine's thread and back: a guess that the measured ratio of
+every batch corrects."""
 
 ON_TIME = 0.9
 """The part of a deadline that may pass until the engine is done; the rest is for what comes before and after."""

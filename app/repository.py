@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,7 +31,8 @@ class Entry:
 class Repository:
     """Used from the event loop only.
 
-    `configure` is called in `thread`, the engine's own, after each load, then `on_ready` in the loop.
+    `configure` is called in `thread`, the engine's own, after each load, then `on_ready` in the loop. A load is made
+    at a `standstill`: no other model answers meanwhile.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Repository:
         metrics: Metrics,
         configure: Callable[[str], None],
         on_ready: Callable[[], None],
+        standstill: Callable[[str], AbstractAsyncContextManager[None]],
     ) -> None:
         self._engine, self._thread, self._metrics = engine, thread, metrics
-        self._configure, self._on_ready = configure, on_ready
+        self._configure, self._on_ready, self._standstill = configure, on_ready, standstill
         self.entries = {info.name: Entry() for info in engine.models}
 
     def ready(self, model: str) -> bool:
@@ -78,7 +80,8 @@ class Repository:
             self._set(model, "LOADING", "it takes a few seconds")
             started = time.perf_counter()
             try:
-                await self._in_thread(self._load, model)
+                async with self._standstill(f"model {model} is being loaded"):
+                    await self._in_thread(self._load, model)
             except BaseException as error:
                 reason = f"it could not be loaded: {error}"
                 self._set(model, "UNAVAILABLE", reason)

@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from app.settings import Settings
 
 _BACKLOG = 2048
 _LOOK_SECONDS = 0.05
+_ADOPTION_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -24,7 +26,8 @@ class Server(uvicorn.Server):
     """Ends with a plain return after a signal, once what was accepted is answered; a second Ctrl-C cuts that short.
 
     At the signal the service is not ready any more, and every answer closes its connection. For a moment (`drain_ms`)
-    new connections are still taken, since those who send them need time to hear of it.
+    new connections are still taken, since those who send them need time to hear of it. `all_answered` tells at the end
+    whether everything that was accepted was answered: not where that took too long or was cut short.
     """
 
     def __init__(self, app: FastAPI, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
@@ -44,13 +47,10 @@ class Server(uvicorn.Server):
         )
         self._service: Service = app.state.service
         self._tls = tls
+        self.all_answered = False
         self._drain_seconds = settings.drain_ms / 1000
         self._limits = ConnectionLimits(
             settings.max_connections, settings.request_header_timeout_ms / 1000, settings.response_timeout_ms / 1000
-        )
-
-        self._handshake = dict.fromkeys(
-            ("ssl_handshake_timeout", "ssl_shutdown_timeout"), None if tls is None else self._limits.head_seconds
         )
 
     def stop(self) -> None:
@@ -73,7 +73,11 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for listener in sockets or ():
             server = await loop.create_server(
-                self._connection, sock=listener, backlog=_BACKLOG, ssl=self._tls, **self._handshake
+                self._connection,
+                sock=listener,
+                backlog=_BACKLOG,
+                ssl=self._tls,
+                **_handshake(self._tls, self._limits.head_seconds),
             )
             self.servers.append(server)
 
@@ -91,6 +95,11 @@ class Server(uvicorn.Server):
             await self._stop_listening(listener)
         await super().shutdown()
 
+    async def _wait_tasks_to_complete(self) -> None:
+        """Cancelled where it takes too long."""
+        await super()._wait_tasks_to_complete()
+        self.all_answered = not self.force_exit
+
     async def _stop_listening(self, listener: socket.socket) -> None:
         """Close the socket with nobody left in its queue, whom the system would cut."""
         with listener.dup() as queue:
@@ -102,17 +111,22 @@ class Server(uvicorn.Server):
                     accepted.append(queue.accept()[0])
                 except OSError:  # none waits
                     break
-        for client in accepted:
-            await self._adopt(client)
+        await asyncio.gather(*(self._adopt(client) for client in accepted))
 
     async def _adopt(self, client: socket.socket) -> None:
+        """Take a connection; who does not finish the handshake of TLS soon has asked nothing yet, and is cut."""
         client.setblocking(False)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._connection,
                 client,
                 ssl=self._tls,
-                **self._handshake,
+                **_handshake(self._tls, min(self._limits.head_seconds, _ADOPTION_SECONDS)),
             )
         except OSError as error:
             _log.info("a client left before its connection was taken: %s", error)
+
+
+def _handshake(tls: ssl.SSLContext | None, seconds: float) -> dict[str, Any]:
+    """How long TLS may take to begin and to end; without it, asyncio allows no such limit."""
+    return dict.fromkeys(("ssl_handshake_timeout", "ssl_shutdown_timeout"), None if tls is None else seconds)

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from app.contract import BatchResult, Engine, Prepared
 from app.controller import Controller, Standing
 from app.decoders import Decoders
 from app.dispatch import Ask, Dispatcher, Done, Wanted
-from app.errors import EngineFailure, Unavailable
+from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable
 from app.metrics import Metrics, Tally
 from app.objective import Change, Objective
 from app.oip.statistics import Statistics
@@ -46,7 +46,7 @@ class Service:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.settings, self.engine = settings, engine
         self.names = tuple(info.name for info in engine.models)
-        self.metrics = Metrics(self.names, engine.build)
+        self.metrics = Metrics(self.names, engine.build, settings.slo_ms / 1e3)
         self.statistics = Statistics(self.names)
         self.upload_limits = UploadLimits(
             settings.max_request_bytes, settings.max_image_bytes, settings.max_images, settings.request_body_timeout_ms
@@ -61,7 +61,9 @@ class Service:
         self._preparation = Preparation(engine, self.decoders, limits, self.metrics.stage)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
         self._steer()
-        self.repository = Repository(engine, self._thread, self.metrics, self.steering.configure, self.refresh)
+        self.repository = Repository(
+            engine, self._thread, self.metrics, self.steering.configure, self.refresh, self.dispatcher.standstill
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._describe()
 
@@ -74,6 +76,7 @@ class Service:
         self.controller = Controller(
             self.names, self.steering.level, self.steering.objective, settings.max_batch_images
         )
+        self.steering.on_change = self.refresh
         self.batching = Batching[Ask](self.controller, capacity=settings.queue_images)
         self.dispatcher = Dispatcher(
             engine, self._thread, self.controller, self.batching, turn, self._on_batch, self._on_change
@@ -108,14 +111,21 @@ class Service:
         """Let the controller follow a change of the state: calibrations that no longer hold, another L or objective."""
         for name in self.names:
             found = self.engine.calibration(name)
-            self.controller.calibrate(name, () if found is None else found.points)
-        for change in self.controller.reconfigure():
-            self._on_change(change)
+            for change in self.controller.calibrate(name, () if found is None else found.points):
+                self._on_change(change)
 
     async def start(self) -> None:
         """Begin to load; requests are refused until a model is ready, probes are answered at once."""
         images.refuse_bombs()
         self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self.dispatcher.run())]
+        self._tasks[1].add_done_callback(self._dispatcher_ended)
+
+    def _dispatcher_ended(self, task: asyncio.Task[None]) -> None:
+        """A fault of ours there would leave every client waiting: better to end."""
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("the dispatcher failed", exc_info=task.exception())
+            self.failure = f"the dispatcher failed: {task.exception()}"
+            self.on_failure()
 
     async def _load(self) -> None:
         for name in self.names:
@@ -133,7 +143,7 @@ class Service:
         """Finish what was accepted, then end the threads."""
         self.draining = True
         self.dispatcher.close()
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         loop = asyncio.get_running_loop()
         for pool in (self._thread, self.decoders):
             await loop.run_in_executor(None, pool.shutdown)
@@ -171,28 +181,39 @@ class Service:
         Unavailable while the model is not loaded; Busy where too much is in flight, or it could not be in time.
         """
         self.repository.check_ready(choice.model.name)
-        self.dispatcher.check_room(_wanted(choice), 1)
-        with self.admission.admit() as hold:
+        wanted = _wanted(choice, time.perf_counter())
+        self.dispatcher.check_room(wanted, 1)
+        with ExitStack() as admitted:
+            try:
+                hold = admitted.enter_context(self.admission.admit())
+            except Busy:
+                self.dispatcher.refused(wanted, 1)
+                raise
             yield hold
 
-    async def classify(self, encoded: Sequence[bytes], choice: Choice) -> list[Answer]:
-        """Decode all images at once, queue them together, wait for all; the deadline counts from now.
+    async def classify(self, encoded: Sequence[bytes], choice: Choice, arrived: float) -> list[Answer]:
+        """Decode all images at once, queue them together, wait for all.
 
-        A request without a deadline of its own has the objective, which the decoding of its images does not use up: a
-        photo of many pixels takes what it takes.
+        arrived: when the body was there, on time.perf_counter's clock; the deadline counts from then. A request without
+        a deadline of its own has the objective, which the decoding of its images does not use up: a photo of many
+        pixels takes what it takes. InvalidParameter where decoding alone takes longer than the deadline.
         """
-        model, wanted = choice.model.name, _wanted(choice)
+        model, wanted = choice.model.name, _wanted(choice, arrived)
         with self.repository.using(model):
             with self.dispatcher.expecting(wanted, len(encoded)):
                 prepared = await self._preparation.prepare(model, encoded)
-            if choice.deadline_ms is None:
-                wanted = replace(wanted, arrived=wanted.arrived + max(seconds for _, seconds in prepared))
+            longest = max(seconds for _, seconds in prepared)
+            if wanted.deadline_seconds is None:
+                wanted = replace(wanted, arrived=wanted.arrived + longest)
+            elif longest > wanted.deadline_seconds:
+                detail = f"deadline_ms {choice.deadline_ms} cannot be met: to decode the image took"
+                raise InvalidParameter(f"{detail} {longest * 1e3:.0f} ms")
             return await self._run(wanted, prepared)
 
-    async def classify_prepared(self, prepared: Sequence[Prepared], choice: Choice) -> list[Answer]:
+    async def classify_prepared(self, prepared: Sequence[Prepared], choice: Choice, arrived: float) -> list[Answer]:
         """The same for network inputs, of which nothing is to be decoded."""
         with self.repository.using(choice.model.name):
-            return await self._run(_wanted(choice), [(one, 0.0) for one in prepared])
+            return await self._run(_wanted(choice, arrived), [(one, 0.0) for one in prepared])
 
     async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]]) -> list[Answer]:
         done = await self.dispatcher.classify(wanted, [one for one, _ in prepared])
@@ -201,10 +222,11 @@ class Service:
     def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
         """Count the images of an answer that goes out, and what each stage of it took."""
         for answer in answers:
-            self.metrics.answered(model, answer.done.level, answer.done.result.flops, in_time=answer.done.in_time)
+            self.metrics.answered(model, answer.done.level, answer.done.result.flops)
             self.metrics.stage(model, "queue", answer.done.queue_seconds)
             self.metrics.stage(model, "forward", answer.done.forward_seconds)
             self.metrics.stage(model, "postprocess", postprocess_seconds / len(answers))
+        self.metrics.in_time.labels(model).inc(all(answer.done.in_time for answer in answers))
         last = max((answer.done for answer in answers), key=lambda done: done.queue_seconds)
         self.statistics.answered(
             model,
@@ -223,7 +245,6 @@ def _objective(settings: Settings, engine: Engine) -> Objective:
         raise ValueError(f"HASTE_L_MIN {error}, not {settings.L_min!r}") from None
 
 
-def _wanted(choice: Choice) -> Wanted:
-    """As from now."""
+def _wanted(choice: Choice, arrived: float) -> Wanted:
     seconds = None if choice.deadline_ms is None else choice.deadline_ms / 1e3
-    return Wanted(choice.model.name, choice.level, choice.min_level, choice.top_k, time.perf_counter(), seconds)
+    return Wanted(choice.model.name, choice.level, choice.min_level, choice.top_k, arrived, seconds)

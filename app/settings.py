@@ -110,7 +110,8 @@ class Settings(BaseSettings):
         ge=1,
         le=600_000,
         description="The latency objective: the deadline of an image whose request names none. "
-        "What could not be in time even at the lowest L is answered 429 at once.",
+        "What could not be in time even at the lowest L is answered 429 at once; 422 where a deadline "
+        "that the request names is shorter than this machine ever takes.",
     )
     L_min: Annotated[int | Literal["exact", "dense"], BeforeValidator(_level)] = Field(
         8, description="The controller never goes under this level."
@@ -151,7 +152,9 @@ class Settings(BaseSettings):
         5_000, ge=1, description="Longest time to decode one image, from when a thread takes it; answered 408."
     )
 
-    queue_images: int = Field(64, ge=1, description="Images that may wait for the engine; more are answered 429.")
+    queue_images: int = Field(
+        64, ge=1, le=1024, description="Images that may wait for the engine; more are answered 429."
+    )
     max_batch_images: int = Field(8, ge=1, le=1024, description="Most images that the engine runs at once.")
     threads: int = _cpus_default("Threads that compute a batch.")
     decode_threads: int = _cpus_default("Threads that decode images.")

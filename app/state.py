@@ -70,13 +70,16 @@ class Steering:
         self, engine: Engine, thread: Executor, turn: asyncio.Lock, state: State, save: Callable[[State], None]
     ) -> None:
         self.state = state
+        self.on_change: Callable[[], None] = lambda: None
         self._engine, self._thread, self._turn, self._save = engine, thread, turn, save
 
     async def change(self, body: object, if_version: str | None = None) -> State:
         """Apply a change, or raise and leave everything as it was."""
         patch = parse_patch(body, self._engine)
         async with self._turn:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._change, patch, if_version)
+            state = await asyncio.get_running_loop().run_in_executor(self._thread, self._change, patch, if_version)
+            self.on_change()
+            return state
 
     def level(self, model: str) -> Level:
         """L of a request that names none, without load."""

@@ -1,6 +1,7 @@
 """Keeps the state over a restart, in a JSON file that is replaced as a whole."""
 
 import json
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from app.objective import Objective
 from app.state import ModelValues, State, changed
 
 _OWNER_ONLY = 0o600
+_log = logging.getLogger(__name__)
 
 
 def initial_state(engine: Engine, objective: Objective) -> State:
@@ -47,16 +49,22 @@ def write_state(path: Path | None, state: State) -> None:
             json.dump(state.values(), file)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
-        _sync_folder(path.parent)
+        _move(fresh, path)
     except OSError as error:
         raise EngineFailure(f"the change could not be saved, so it was not made: {error.strerror}") from error
 
 
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk, or a loss of power could bring the old file back."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _move(fresh: Path, path: Path) -> None:
+    """Bring the new name to the disk too, or a loss of power could bring the old file back.
+
+    The folder is opened first: what fails after the move cannot undo it, so it is only logged.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        fresh.replace(path)
+        try:
+            os.fsync(folder)
+        except OSError as error:
+            _log.warning("%s is changed, but a loss of power could undo it: %s", path, error.strerror)
     finally:
-        os.close(descriptor)
+        os.close(folder)

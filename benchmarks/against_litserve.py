@@ -102,13 +102,27 @@ def held(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     return {server: [rounds[number] for number in sorted(rounds)] for server, rounds in found.items()}
 
 
+def accuracy(rows: Sequence[dict[str, Any]], server: str) -> float | None:
+    """What share of its answers was right, over the rates that it held; None where it held none, or no image a label.
+
+    A rate that is not held tells of what happened to be answered.
+    """
+    own = [row["accuracy"] for row in rows if row["server"] == server and row["holds"] and row["accuracy"] is not None]
+    return statistics.fmean(own) if own else None
+
+
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table("server", "held, median", "by round", "right", title="Poisson rate held, a second")
     for server, rates in held(rows).items():
-        accuracies = [row["accuracy"] for row in rows if row["server"] == server and row["accuracy"] is not None]
-        right = f"{statistics.fmean(accuracies):.1%}" if accuracies else "-"
-        table.add_row(server, f"{statistics.median(rates):g}", ", ".join(f"{rate:g}" for rate in rates), right)
+        table.add_row(
+            server, f"{statistics.median(rates):g}", ", ".join(f"{rate:g}" for rate in rates), _right(rows, server)
+        )
     return table
+
+
+def _right(rows: Sequence[dict[str, Any]], server: str) -> str:
+    found = accuracy(rows, server)
+    return "-" if found is None else f"{found:.1%}"
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from yarl import URL
@@ -23,6 +24,7 @@ from haste.models import load_pretrained
 
 _START_SECONDS, _STOP_SECONDS = 180.0, 30.0
 _CONNECTIONS = 512
+_CALIBRATION = ("--minutes", "0.2", "--batch", "1,2,4,8", "--L", "dense,exact,20,16,12,8")  # as the service at start
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,33 @@ def export(model: str, folder: Path) -> tuple[str, ...]:
     return record.classes
 
 
+def calibrated(folder: Path) -> Path:
+    """A new calibration of the default network, for all that is to compute in the same forms; about 12 s."""
+    file = folder / "calibration.json"
+    command = [sys.executable, "-m", "haste", "calibrate", *_CALIBRATION, "--out", str(file)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_START_SECONDS, check=False, env=_without_settings()
+    )
+    if done.returncode:
+        raise ValueError(f"haste calibrate: {done.stderr.strip()}")
+    return file
+
+
+def check_source(calibration: Mapping[str, Any] | None) -> None:
+    """ValueError where a server uses another calibration than the file that it was given. Takes it from `/models`."""
+    source = None if calibration is None else calibration["source"]
+    if source != "file":
+        raise ValueError(f"the server did not take the calibration file, its own is from: {source}")
+
+
 @contextmanager
-def running(server: Server, time_out_seconds: float, log: Path) -> Iterator[Target]:
-    """Start it, wait until it is ready, and end it with all its processes; ValueError where it does not start."""
+def running(
+    server: Server, time_out_seconds: float, log: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[Target]:
+    """Start it, wait until it is ready, and end it with all its processes; ValueError where it does not start.
+
+    settings: the only variables HASTE_... that it sees; those of this shell would change the figures unseen.
+    """
     port = _free_port()
     base = URL.build(scheme="http", host="127.0.0.1", port=port)
     target = Target(base.join(URL(server.path)), time_out_seconds, _CONNECTIONS, server.read)
@@ -97,14 +123,20 @@ def running(server: Server, time_out_seconds: float, log: Path) -> Iterator[Targ
 
     command = [*server.command, "--port", str(port)]
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+        environment = _without_settings() | dict(settings or {})
+        process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True, env=environment)
         try:
-            run(ready())
+            try:
+                run(ready())
+            except ValueError as error:
+                raise ValueError(f"{server.name}: {error}; its last words: {_last_line(log)}") from None
             yield target
-        except ValueError as error:
-            raise ValueError(f"{server.name}: {error}; its last words: {_last_line(log)}") from None
         finally:
             _stop(process)
+
+
+def _without_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith("HASTE_")}
 
 
 def _last_line(log: Path) -> str:

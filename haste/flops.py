@@ -1,11 +1,14 @@
 """The FLOP report: what was executed and what was not, per image and per layer, from what ran."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from haste.counts import LayerCounts
+import torch
+
 from haste.steering import Record
 
 _PARTS = ("dense", "skipped", "merged", "convolution", "hash", "merge")
+_COUNTED = (*_PARTS, "channels", "buckets")
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,14 @@ class FlopReport:
         """Sum a record of one forward pass; ValueError when nothing was recorded."""
         if not record.layers:
             raise ValueError("nothing was recorded: run a converted model inside `with haste.recording()`")
-        whole = sum(list(record.layers.values())[1:], next(iter(record.layers.values())))
-        rows = zip(*(getattr(whole, part).tolist() for part in _PARTS), strict=True)
-        layers = {name: _layer(counts) for name, counts in record.layers.items()}
-        return cls(tuple(Flops(*row) for row in rows), layers, Flops(*_sums(whole)))
+        counts = {part: torch.stack([getattr(one, part) for one in record.layers.values()]) for part in _COUNTED}
+        by_image = zip(*(counts[part].sum(0).tolist() for part in _PARTS), strict=True)
+        by_layer = zip(*(counts[part].sum(1).tolist() for part in _COUNTED), strict=True)
+        layers = {name: _layer(row) for name, row in zip(record.layers, by_layer, strict=True)}
+        return cls(tuple(Flops(*row) for row in by_image), layers, Flops(*(int(counts[p].sum()) for p in _PARTS)))
 
 
-def _sums(counts: LayerCounts) -> list[int]:
-    return [int(getattr(counts, part).sum()) for part in _PARTS]
-
-
-def _layer(counts: LayerCounts) -> LayerFlops:
-    channels = int(counts.channels.sum())
-    ratio = 1 - int(counts.buckets.sum()) / channels if channels else 0.0
-    return LayerFlops(**dict(zip(_PARTS, _sums(counts), strict=True)), compression_ratio=ratio)
+def _layer(row: Sequence[int]) -> LayerFlops:
+    *parts, channels, buckets = row
+    ratio = 1 - buckets / channels if channels else 0.0
+    return LayerFlops(**dict(zip(_PARTS, parts, strict=True)), compression_ratio=ratio)

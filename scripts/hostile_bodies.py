@@ -139,8 +139,10 @@ def v2_body(rng: random.Random) -> tuple[bytes, dict[str, str]]:
     inputs: object = [tensor] * rng.choice((1, 1, 1, 1, 0, 2)) if rng.random() < 0.95 else value(rng)
     body: dict[str, object] = {"inputs": inputs}
     if rng.random() < 0.4:
-        binary_out = {"binary_data": value(rng), "classification": rng.choice((3, value(rng)))}
-        body["outputs"] = rng.choice(([{"name": "output"}], [{"name": "output", "parameters": binary_out}], value(rng)))
+        flag, best = rng.choice((True, False, value(rng))), rng.choice((3, 3, value(rng)))
+        output: dict[str, object] = {"name": rng.choice(("probabilities", "probabilities", "probabilities", "output"))}
+        told = output | {"parameters": {"binary_data": flag, "classification": best}}
+        body["outputs"] = rng.choice(([output], [told], [told], value(rng)))
     if rng.random() < 0.4:
         body["parameters"] = rng.choice(({"haste_l": rng.choice((8, value(rng)))}, value(rng)))
     if rng.random() < 0.3:

@@ -6,6 +6,7 @@ import base64
 import json
 import random
 import statistics
+import struct
 import sys
 import time
 from functools import cache
@@ -13,7 +14,7 @@ from io import BytesIO
 
 from fuzz import Findings, worker
 from hostile import Attempt, attempt
-from live_server import ROOT, LiveServer
+from live_server import LAX, ROOT, LiveServer
 from PIL import Image
 from rich.progress import Progress
 from wire import request
@@ -26,6 +27,8 @@ WARM_UP, PART = 0.2, 0.1
 MAX_GROWTH = 0.02
 SAMPLES = 50
 REST_SECONDS = 0.5
+GOOD = ("good config", "good raw", "good json", "good form", "good v2")
+LEAST_SHARE = 0.99
 
 
 @cache
@@ -38,7 +41,7 @@ def photo(size: tuple[int, int], kind: str) -> bytes:
 
 
 def good(rng: random.Random) -> Attempt:
-    """One image or a few, in any of the three forms, at any level; or a change of the state."""
+    """One image or a few, in any of the four forms, at any level; or a change of the state."""
     images = [
         photo(rng.choices(SIZES, WEIGHTS)[0], rng.choice(("JPEG", "JPEG", "PNG", "WEBP")))
         for _ in range(rng.choice((1, 1, 1, 1, 2, 4)))
@@ -47,16 +50,34 @@ def good(rng: random.Random) -> Attempt:
     form = rng.randrange(20)
     if form == 0:
         patch = {"L": rng.choice((8, 10, "exact")), "merge": rng.choice(("mean", "projection"))}
-        return Attempt("config", "PATCH", request("PATCH", "/config", json.dumps(patch).encode()))
+        return Attempt("good config", "PATCH", request("PATCH", "/config", json.dumps(patch).encode()))
     if form < 12:
-        return Attempt("raw", "POST", request("POST", target, images[0], Content_Type="image/jpeg"))
-    if form < 16:
+        return Attempt("good raw", "POST", request("POST", target, images[0], Content_Type="image/jpeg"))
+    if form < 14:
+        return good_v2(images, rng)
+    if form < 17:
         texts = [base64.b64encode(one).decode() for one in images]
         body = json.dumps({"images": texts}).encode()
-        return Attempt("json", "POST", request("POST", target, body, Content_Type="application/json"))
+        return Attempt("good json", "POST", request("POST", target, body, Content_Type="application/json"))
     head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
     body = b"".join(head + one + b"\r\n" for one in images) + b"--b--\r\n"
-    return Attempt("form", "POST", request("POST", target, body, Content_Type="multipart/form-data; boundary=b"))
+    return Attempt("good form", "POST", request("POST", target, body, Content_Type="multipart/form-data; boundary=b"))
+
+
+def good_v2(images: list[bytes], rng: random.Random) -> Attempt:
+    """The same images by the Open Inference Protocol, as BYTES behind the JSON; the answer in any of its forms."""
+    packed = b"".join(struct.pack("<I", len(one)) + one for one in images)
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [len(images), 1]}
+    wanted = {"binary_data": rng.random() < 0.5, "classification": rng.choice((0, 3))}
+    body = {
+        "inputs": [tensor | {"parameters": {"binary_data_size": len(packed)}}],
+        "outputs": [{"name": "probabilities", "parameters": wanted}],
+        "parameters": {"haste_l": rng.choice((8, 14, "exact", "dense"))},
+    }
+    head = json.dumps(body).encode()
+    target, kind = "/v2/models/resnet18_cifar10/infer", "application/octet-stream"
+    length = {"Inference_Header_Content_Length": str(len(head))}
+    return Attempt("good v2", "POST", request("POST", target, head + packed, Content_Type=kind, **length))
 
 
 def mixed(seed: int, number: int) -> Attempt:
@@ -64,7 +85,7 @@ def mixed(seed: int, number: int) -> Attempt:
     rng = random.Random(f"soak {seed} {number}")
     kind = rng.randrange(10)
     if kind < 2:
-        return attempt(seed, number, v2=False)
+        return attempt(seed, number, v2=True)
     one = good(rng)
     if kind > 2:
         return one
@@ -104,8 +125,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     findings = Findings()
-    with LiveServer(ROOT / "state" / "soak.log") as server:
+    with LiveServer(ROOT / "state" / "soak.log", **LAX) as server:
         memory = asyncio.run(soak(server, args, findings))
+    findings.require_share(LEAST_SHARE, GOOD)
     grown = growth([rss for rss, _ in memory])  # the other also moves with processes beside us that share our libraries
     good_end = grown <= MAX_GROWTH and not findings.offences
     sys.stdout.write(

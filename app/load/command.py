@@ -1,14 +1,15 @@
 """The command `load`: offers requests on a schedule that waits for nobody, and says what share came back in time."""
 
 import argparse
-import importlib.util
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from yarl import URL
 
 from app.arrivals import NAMES
+from app.load.files import check_files
 from app.load.images import Payload, read_images
 from app.load.outcomes import Outcomes
 from app.load.report import Row, live_line, print_rows, write_json
@@ -18,11 +19,13 @@ from app.load.summary import summarise
 from app.load.target import Target, check_address, read_answer, served, try_once, wait_until_ready
 
 _TIME_OUT_DEADLINES, _LEAST_TIME_OUT_SECONDS = 10, 2.0
+KEY = "HASTE_LOAD_KEY"
 
 
 def add_load(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `load` to the command line."""
-    parser = subparsers.add_parser("load", help="load a running service, and say what it answers in time")
+    key = f"The environment variable {KEY} holds the key of a service that wants one: Authorization: Bearer KEY."
+    parser = subparsers.add_parser("load", help="load a running service, and say what it answers in time", epilog=key)
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="of the service (default: %(default)s)")
     parser.add_argument(
         "--images",
@@ -83,11 +86,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--connections must be 1..{MOST_CONNECTIONS}, not {args.connections}")
     if args.seed < 0:
         raise ValueError(f"--seed must be 0 or more, not {args.seed}")
-    for file in (args.json, args.plot):
-        if file and (file.is_dir() or not file.parent.is_dir()):
-            raise ValueError(f"{file}: not a file in an existing directory")
-    if args.plot and importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("--plot needs matplotlib: pip install 'haste-edge[figures]'")
+    check_files(args.json, args.plot)
 
 
 def prepare(args: argparse.Namespace, base: URL) -> tuple[Target, list[Payload]]:
@@ -95,7 +94,7 @@ def prepare(args: argparse.Namespace, base: URL) -> tuple[Target, list[Payload]]
     asked = {"L": args.L, "model": args.model, "deadline_ms": None if args.no_deadline_sent else args.deadline_ms}
     url = (base / "classify").with_query({name: value for name, value in asked.items() if value is not None})
     time_out = max(_TIME_OUT_DEADLINES * args.deadline_ms / 1e3, _LEAST_TIME_OUT_SECONDS)
-    target = Target(url, time_out, args.connections, read_answer)
+    target = Target(url, time_out, args.connections, read_answer, _headers(os.environ))
 
     async def look() -> Sequence[str]:
         async with target.session() as session:
@@ -110,6 +109,13 @@ def prepare(args: argparse.Namespace, base: URL) -> tuple[Target, list[Payload]]
     payloads = read_images(args.images, run(look()))
     run(attempt(payloads[0]))
     return target, payloads
+
+
+def _headers(environment: Mapping[str, str]) -> dict[str, str]:
+    key = environment.get(KEY, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"{KEY} holds what cannot be sent in a header")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _offer(

@@ -5,7 +5,7 @@ import ipaddress
 import json
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -15,23 +15,28 @@ from app.load.images import Payload
 from app.load.outcomes import Reading
 
 _ABSENT_SECONDS, _LOADING_SECONDS, _POLL_SECONDS = 5.0, 60.0, 0.25
-_KEEP_ALIVE_SECONDS = 4.0  # uvicorn closes an idle connection after 5: a request sent just then would be lost
+_KEEP_ALIVE_SECONDS = 4.0  # what is sent as a server closes is lost: ours after 20 s idle, plain uvicorn after 5
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests go, and how its answers are read. read: ValueError, LookupError or TypeError at no answer."""
+    """Where requests go, and how its answers are read. read: ValueError, LookupError or TypeError at no answer.
+
+    headers: sent with every request, those before the load too.
+    """
 
     url: URL
     timeout_seconds: float
     connections: int
     read: Callable[[bytes], Reading]
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold a key
 
     def session(self) -> aiohttp.ClientSession:
         """Connections that stay open; nothing else than what a request says is sent."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=self.timeout_seconds),
+            headers=self.headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         )

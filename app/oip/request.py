@@ -74,7 +74,7 @@ def _parse(text: bytes, info: ModelInfo, limits: UploadLimits) -> dict[str, obje
     most_lists, most_values = rows + _SPARE, rows * info.input_size + _SPARE
     if text.count(b"[") + text.count(b"{") > most_lists or text.count(b",") > most_values:
         raise TooManyBytes(f"the JSON holds more values than {limits.max_images} images can have")
-    return parse_object(text)
+    return parse_object(text, most_lists + most_values)
 
 
 def _object(values: Mapping[str, object], name: str) -> dict[str, object]:

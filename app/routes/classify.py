@@ -1,7 +1,6 @@
 """POST /classify."""
 
 import time
-from collections.abc import Callable
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
@@ -48,15 +47,18 @@ async def classify(request: Request) -> Response:
         choice = choose(collect(query), service.engine, service.settings.top_k)
         tally.model = choice.model.name
         with service.admit(choice.before_body() if parser.has_parameters else choice) as hold:
-            upload = await _upload(request, service, parser, hold)
-            choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
-            tally.model = choice.model.name
-            answers = await until_gone(request, service.classify(upload.images, choice))
+            body = await read_body(request, parser.max_bytes, service.upload_limits.body_timeout_ms, hold)
+            arrived = time.perf_counter()
+            with service.repository.using(choice.model.name):
+                upload = await _parsed(service, parser, body)
+                choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
+                tally.model = choice.model.name
+                answers = await until_gone(request, service.classify(upload.images, choice, arrived))
             return _respond(service, choice, answers, started)
 
 
-async def _upload(request: Request, service: Service, parser: BodyParser, hold: Callable[[int], None]) -> Upload:
-    body = await read_body(request, parser.max_bytes, service.upload_limits.body_timeout_ms, hold)
+async def _parsed(service: Service, parser: BodyParser, body: bytes) -> Upload:
+    """A raw image is there at once; what must be taken apart is, in a decoder's thread."""
     return await service.decoders.run(partial(parser.parse, body)) if parser.has_parameters else parser.parse(body)
 
 

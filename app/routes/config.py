@@ -36,7 +36,6 @@ async def change(request: Request) -> Response:
         body = await read_body(request, _MAX_BYTES, service.settings.request_body_timeout_ms)
         patch = parse_object(body)
         await service.steering.change(patch, request.headers.get("if-match"))
-    service.refresh()
     return _answer(service)
 
 

@@ -15,10 +15,16 @@ NAME: dict[str, Any] = {
 }
 """What /docs shows of these paths, as an `openapi_extra`."""
 
+_PROBE = "/ready"
+
 
 def model_of(request: Request) -> ModelInfo:
-    """The model that the path names, for who may use it; NotFound where it is not served, or not in that version."""
-    check_may_use(request)
+    """The model that the path names, for who may use it; NotFound where it is not served, or not in that version.
+
+    Whether a model is ready may be asked without a key, as of all probes.
+    """
+    if not request.scope["route"].path.endswith(_PROBE):
+        check_may_use(request)
     name, version = request.path_params["model"], request.path_params.get("version", VERSION)
     models = service_of(request).engine.models
     for info in models:

@@ -32,11 +32,17 @@ async def infer(request: Request) -> Response:
         tally.model = info.name
         with service.admit(choice_of({}, info, service.engine).before_body()) as hold:
             body = await read_body(request, limits.max_request_bytes, limits.body_timeout_ms, hold)
+            arrived = time.perf_counter()
             parse = partial(_parse, service, info, body, request.headers.get(_HEADER_LENGTH))
-            asked, prepared = await service.decoders.run(parse)
-            choice = choice_of(asked.parameters, info, service.engine)
-            work = service.classify_prepared(prepared, choice) if prepared else service.classify(asked.images, choice)
-            return _respond(service, info, asked, await until_gone(request, work))
+            with service.repository.using(info.name):
+                asked, prepared = await service.decoders.run(parse)
+                choice = choice_of(asked.parameters, info, service.engine)
+                if prepared:
+                    work = service.classify_prepared(prepared, choice, arrived)
+                else:
+                    work = service.classify(asked.images, choice, arrived)
+                answers = await until_gone(request, work)
+            return _respond(service, info, asked, answers)
 
 
 def _parse(

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from rich.console import Console
 
 from app.arrivals import NAMES
 from app.calibrator import parse_level, read_points
+from app.load.files import check_files
 from app.load.schedule import RATE, SECONDS, Trace, traces
 from app.objective import Objective
 from app.simulation.box import Box
 from app.simulation.replicas import MOST, needed, play, policies
-from app.simulation.report import Row, check_files, print_needed, print_rows, row_of
+from app.simulation.report import Needed, Row, print_needed, print_rows, row_of
 
 AUTO = "auto"
 
@@ -48,34 +49,46 @@ def add_simulate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 def run(args: argparse.Namespace) -> None:
     """Check everything, play every rate by every policy, show it; or search for the number of boxes."""
     check_files(args.json, args.plot)
-    box, plan, replicas = (
-        _box(args),
-        traces(args.arrival, args.rate, args.duration, args.seed),
-        _replicas(args.replicas),
-    )
-    console = Console(stderr=True)
-    with console.status("") as status:
-        if replicas is None:
-            _search(box, plan, args.seed, status.update)
-            return
-        rows: list[Row] = []
+    box, replicas = _box(args), _replicas(args.replicas)
+    plan = traces(args.arrival, args.rate, args.duration, args.seed)
+    if replicas is None:
+        _tell_needed(args, box, plan)
+    else:
+        _tell_rows(args, box, plan, replicas)
+
+
+def _tell_rows(args: argparse.Namespace, box: Box, plan: Sequence[Trace], replicas: int) -> None:
+    rows: list[Row] = []
+    with Console(stderr=True).status("") as status:
         for trace in plan:
             for name, own in policies(box).items():
                 status.update(f"{_title(trace)}, {name}")
                 rows.append(row_of(trace.rate, name, play(own, trace.times, replicas, args.seed)))
     print_rows(rows, replicas, Console())
-    if args.json:
-        command = {name: str(value) for name, value in vars(args).items() if name != "run"}
-        found = {"command": command, "rows": [asdict(row) for row in rows]}
-        args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    _write(args, {"rows": [asdict(row) for row in rows]})
     if args.plot:
         from app.simulation.plot import draw
 
         draw(rows, args.slo_ms, args.plot)
 
 
-def _search(box: Box, plan: list[Trace], seed: int, told: Callable[[str], None]) -> None:
-    found: list[tuple[float | None, dict[str, int | None]]] = []
+def _tell_needed(args: argparse.Namespace, box: Box, plan: Sequence[Trace]) -> None:
+    if args.plot:
+        raise ValueError(f"--plot draws what becomes of a load over time, not --replicas {AUTO}; --json writes that")
+    with Console(stderr=True).status("") as status:
+        found = _search(box, plan, args.seed, status.update)
+    print_needed(found, Console())
+    _write(args, {"needed": [{"rate": rate, "boxes": counts} for rate, counts in found]})
+
+
+def _write(args: argparse.Namespace, found: Mapping[str, object]) -> None:
+    if args.json:
+        command = {name: str(value) for name, value in vars(args).items() if name != "run"}
+        args.json.write_text(json.dumps({"command": command, **found}, indent=1) + "\n", encoding="utf-8")
+
+
+def _search(box: Box, plan: Sequence[Trace], seed: int, told: Callable[[str], None]) -> list[Needed]:
+    found: list[Needed] = []
     for trace in plan:
         counts: dict[str, int | None] = {}
         for name, own in policies(box).items():
@@ -85,7 +98,7 @@ def _search(box: Box, plan: list[Trace], seed: int, told: Callable[[str], None])
 
             counts[name] = needed(own, trace.times, seed, tell)
         found.append((trace.rate, counts))
-    print_needed(found, Console())
+    return found
 
 
 def _title(trace: Trace) -> str:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from app.simulation.report import Row
 
-_COLOURS = ("tab:green", "tab:blue", "tab:grey")
+_COLOURS = ("tab:green", "tab:blue", "tab:grey")  # one for each of `policies`
 
 
 def draw(rows: Sequence[Row], slo_ms: int, path: Path) -> None:
@@ -18,7 +18,7 @@ def draw(rows: Sequence[Row], slo_ms: int, path: Path) -> None:
     by_policy: dict[str, list[Row]] = {}
     for row in rows:
         by_policy.setdefault(row.policy, []).append(row)
-    for colour, (policy, own) in zip(_COLOURS, by_policy.items(), strict=False):
+    for colour, (policy, own) in zip(_COLOURS, by_policy.items(), strict=True):
         seconds = [second for row in own for second in row.seconds]
         time = range(len(seconds))
         shares = [100 * second.in_time / second.offered if second.offered else np.nan for second in seconds]
@@ -27,7 +27,8 @@ def draw(rows: Sequence[Row], slo_ms: int, path: Path) -> None:
         latency.step(time, p95, color=colour, where="post")
         depth.step(time, [second.depth for second in seconds], color=colour, where="post")
     latency.axhline(slo_ms, color="tab:red", linestyle="--", label="objective")
-    first = [second for row in next(iter(by_policy.values())) for second in row.seconds]
+    shown, own = next(iter(by_policy.items()))
+    first = [second for row in own for second in row.seconds]
     names = list(dict.fromkeys(name for second in first for name in second.levels))
     shares_by_level = [[second.levels.get(name, 0) / max(1, second.answered) for second in first] for name in names]
     level.stackplot(range(len(first)), *shares_by_level, labels=[f"L={name}" for name in names], step="post")
@@ -36,5 +37,5 @@ def draw(rows: Sequence[Row], slo_ms: int, path: Path) -> None:
         axes.grid(alpha=0.3)
     for axes in (attained, latency, level):
         axes.legend(loc="lower left", fontsize="small")
-    level.set(xlabel="time, s")
+    level.set(xlabel="time, s", title=f"levels of: {shown}")
     figure.savefig(path, dpi=130)

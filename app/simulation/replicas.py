@@ -10,7 +10,7 @@ from app.simulation.box import Box, simulate
 from app.simulation.run import Run
 
 MOST = 10_000
-_PLAYED = 8
+PLAYED = 8
 _ENOUGH = 0.99
 
 
@@ -19,7 +19,7 @@ def play(box: Box, arrivals: Times, replicas: int, seed: int) -> Run:
 
     Of many boxes eight are played, for they are alike: counts are then those of the eight.
     """
-    played = min(replicas, _PLAYED)
+    played = min(replicas, PLAYED)
     chosen = np.random.default_rng(seed).integers(0, replicas, len(arrivals))
     return Run.together([simulate(box, arrivals[chosen == index].tolist(), seed + index) for index in range(played)])
 

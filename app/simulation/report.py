@@ -1,14 +1,16 @@
 """How a simulation is shown: a table with a row a rate and policy, or the number of boxes that each policy needs."""
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from app.simulation.replicas import PLAYED
 from app.simulation.run import Run, Second
+
+Needed = tuple[float | None, Mapping[str, int | None]]
+"""A rate, and the boxes that each policy needs for it; None where no number is enough."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ def _ms(seconds: float | None) -> float | None:
 def print_rows(rows: Sequence[Row], replicas: int, console: Console) -> None:
     """The table; effective is what the calibration's agreement lets expect."""
     title = "1 box" if replicas == 1 else f"{replicas} boxes"
+    if replicas > PLAYED:
+        title += f", {PLAYED} of them played, with their share of what is offered"
     caption = "in time, effective: of the offered; effective: in time with the class of the dense network, expected. "
     caption += "kept: in time, of the accepted. p50, p99: ms of the answered."
     table = Table(title=title, caption=caption, caption_justify="left", box=None, padding=(0, 1, 0, 0))
@@ -56,7 +60,7 @@ def print_rows(rows: Sequence[Row], replicas: int, console: Console) -> None:
     console.print(table)
 
 
-def print_needed(found: Sequence[tuple[float | None, Mapping[str, int | None]]], console: Console) -> None:
+def print_needed(found: Sequence[Needed], console: Console) -> None:
     """How many boxes each policy needs for 99 % in time."""
     table = Table(title="boxes that answer 99 % in time", box=None, padding=(0, 1, 0, 0))
     for name in ("rate", *found[0][1]):
@@ -68,12 +72,3 @@ def print_needed(found: Sequence[tuple[float | None, Mapping[str, int | None]]],
 
 def _rate(rate: float | None) -> str:
     return "trace" if rate is None else f"{rate:g}/s"
-
-
-def check_files(json: Path | None, plot: Path | None) -> None:
-    """ValueError for what would else be said after the work."""
-    for file in (json, plot):
-        if file and (file.is_dir() or not file.parent.is_dir()):
-            raise ValueError(f"{file}: not a file in an existing directory")
-    if plot and importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("--plot needs matplotlib: pip install 'haste-edge[figures]'")

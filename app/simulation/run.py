@@ -1,11 +1,12 @@
 """What became of simulated arrivals, and what that is worth."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.contract import Level, Point
+from app.contract import Level, Point, order
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Second:
 class Run:
     """Every arrival in seconds, with the length of the queue behind it, and every answer.
 
-    agreement: by level, the share of images whose class is the dense network's.
+    agreement: by level, the share of images whose class is the dense network's; dense is among them.
     """
 
     slo_seconds: float
@@ -65,7 +66,12 @@ class Run:
     @property
     def effective(self) -> float:
         """Answered in time with the dense network's class / offered; expected, by the agreement of each level."""
-        return sum(self.agreement.get(one.level, 1.0) for one in self._in_time()) / max(1, len(self.offered))
+        counts = Counter(one.level for one in self._in_time())
+        return sum(count * self._agreement(level) for level, count in counts.items()) / max(1, len(self.offered))
+
+    def _agreement(self, level: Level) -> float:
+        """Of the level; of the next one that merges less where it was not measured."""
+        return self.agreement[min((one for one in self.agreement if order(one) >= order(level)), key=order)]
 
     def _in_time(self) -> list[Answered]:
         return [one for one in self.answered if one.latency <= self.slo_seconds]
@@ -99,8 +105,8 @@ class Run:
 
 
 def agreements(points: Sequence[Point]) -> dict[Level, float]:
-    """Of each level, the mean over its batch sizes."""
-    by_level: dict[Level, list[float]] = {}
+    """Of each level, the mean over its batch sizes; dense agrees with itself, measured or not."""
+    by_level: dict[Level, list[float]] = {"dense": [1.0]}
     for point in points:
         by_level.setdefault(point.level, []).append(point.agreement)
     return {level: sum(values) / len(values) for level, values in by_level.items()}

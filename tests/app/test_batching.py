@@ -76,7 +76,9 @@ def test_a_request_without_a_deadline_of_its_own_is_taken_by_an_idle_box_whateve
     slow = controller("dense", OFF, {"m": points({"dense": 500.0})})
     queue = batching(slow)
     assert queue.offer(0.0, [job(firm=False)]) is None
-    assert queue.offer(0.0, [job(firm=False)]) is not None
+    refusal = queue.offer(0.0, [job(firm=False)])
+    assert refusal is not None
+    assert refusal.retry_seconds is not None  # alone it would be taken
 
 
 def test_a_deadline_that_no_box_of_this_kind_meets_is_refused_for_good() -> None:
@@ -185,3 +187,13 @@ def test_without_a_calibration_nothing_is_refused_before_anything_was_measured()
     assert batch is not None
     queue.finished(0.1, batch, 0.100)
     assert accepted(queue, [job(0.1) for _ in range(5)], 0.1) == 1
+
+
+def test_while_it_is_closed_nothing_is_accepted_and_all_that_waits_still_runs() -> None:
+    queue = batching()
+    queue.offer(0.0, [job(seconds=1)])
+    queue.closed_for = "model n is being loaded"
+    refusal = queue.offer(0.0, [job(seconds=1, firm=False)])
+    assert refusal is not None
+    assert refusal.detail == "model n is being loaded"
+    assert queue.take(0.0)[0] is not None

@@ -2,9 +2,11 @@
 
 import json
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -193,6 +195,46 @@ def test_a_client_that_does_not_read_its_answers_is_cut() -> None:
             running.wait_for_connections(0)
 
 
+def in_loop(running: Live, act: Callable[[Any], None]) -> Any:
+    """The server's one connection, on which this was done in its loop."""
+    (connection,) = running.server.server_state.connections
+    done = threading.Event()
+    loop = running.server.servers[0].get_loop()
+    loop.call_soon_threadsafe(act, connection)
+    loop.call_soon_threadsafe(done.set)
+    assert done.wait(10)
+    return connection
+
+
+def test_a_further_request_does_not_lift_the_time_to_read_an_answer() -> None:
+    with live(FakeEngine(), response_timeout_ms=300) as running, running.open(LIVEZ) as client:
+        read_answer(client)
+        in_loop(running, lambda connection: connection.pause_writing())
+        client.sendall(LIVEZ)
+        running.wait_for_connections(0)
+
+
+def test_a_head_begun_while_an_answer_is_not_read_has_its_own_time_limit() -> None:
+    with live(FakeEngine(), request_header_timeout_ms=300) as running, running.open(LIVEZ) as client:
+        read_answer(client)
+        connection = in_loop(running, lambda connection: connection.pause_writing())
+        client.sendall(b"GET /")
+        while not connection._in_head:
+            time.sleep(0.01)
+        in_loop(running, lambda connection: connection.resume_writing())
+        assert statuses(read_all(client)) == [408]
+
+
+def test_an_answer_that_is_read_in_time_leaves_the_connection_open() -> None:
+    with live(FakeEngine(), response_timeout_ms=300) as running, running.open(LIVEZ) as client:
+        read_answer(client)
+        in_loop(running, lambda connection: connection.pause_writing())
+        in_loop(running, lambda connection: connection.resume_writing())
+        time.sleep(0.5)
+        client.sendall(LIVEZ)
+        assert statuses(read_answer(client)) == [200]
+
+
 def test_an_idle_connection_is_closed() -> None:
     with live(FakeEngine(), keep_alive_timeout_ms=100) as running, running.open(LIVEZ) as client:
         read_answer(client)
@@ -209,6 +251,8 @@ def test_over_the_limit_of_connections_only_probes_are_answered_once() -> None:
         answer = running.exchange(GET % b"/readyz")
         assert statuses(answer) == [200]
         assert b"connection: close" in answer.lower()
+        for path in (b"/v2/models/small/ready", b"/v2/models/small/versions/1/ready"):
+            assert statuses(running.exchange(GET % path)) == [200]
         refused = running.exchange(GET % b"/models")
         assert statuses(refused) == [503]
         assert b"retry-after" in refused.lower()

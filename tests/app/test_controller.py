@@ -122,6 +122,28 @@ def test_models_are_steered_each_by_its_own_load_and_share_the_engine() -> None:
     assert (level(alone, "m"), level(alone, "n")) == ("exact", "exact")
 
 
+def test_what_is_late_at_every_level_sends_nobody_down() -> None:
+    steered = controller("exact", ON, {"m": points({"dense": 100.0, "exact": 7.0, 8: 5.0}, batches=(1,))}, max_batch=1)
+    assert steered.step(0.0, crowd(1, wanted="dense")) == []
+    assert level(steered) == "exact"
+
+
+def test_the_pressure_is_that_of_all_models_for_they_share_the_engine() -> None:
+    steered = controller("dense", ON, {"m": points(), "n": points()})
+    arrive(steered, 60, 0, 30, "m")
+    alone = steered.standing(30.0, "m").pressure
+    arrive(steered, 60, 25, 30, "n")
+    assert steered.standing(30.0, "m").pressure > 1.5 * alone
+    assert steered.standing(30.0, "m").pressure == steered.standing(30.0, "n").pressure
+
+
+def test_a_calibration_that_is_lost_is_a_change_that_is_told() -> None:
+    steered = controller("exact", ON)
+    arrive(steered, 1000, 0, 2)
+    (change,) = steered.calibrate("m", [])
+    assert (change.before, change.after, change.cause) == (8, "exact", "config")
+
+
 def test_a_change_of_the_configuration_counts_from_the_next_step() -> None:
     now: dict[str, Level] = {"level": "exact"}
     steered = controller(lambda _: now["level"])

@@ -7,8 +7,9 @@ from app.settings import Settings
 from tests.app.harness import Client, FakeEngine, encoded, serving
 
 PNG = encoded()
-OPEN = ("/livez", "/readyz", "/startupz", "/metrics")
-USE = (("GET", "/config"), ("GET", "/models"), ("POST", "/classify"))
+OPEN: tuple[str, ...] = ("/livez", "/readyz", "/startupz", "/metrics", "/v2/health/live", "/v2/health/ready")
+OPEN += ("/v2/models/small/ready", "/v2/models/small/versions/1/ready")
+USE = (("GET", "/config"), ("GET", "/models"), ("GET", "/v2/models/small"), ("POST", "/classify"))
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -26,12 +27,12 @@ def test_with_a_data_key_everything_but_probes_and_metrics_needs_it(engine: Fake
             assert ask(client, method, path, bearer("wrong")) == 401
             assert ask(client, method, path, {"Authorization": "Basic d4ta"}) == 401
             assert ask(client, method, path, bearer("d4ta")) == 200
-        assert [client.get(path).status_code for path in OPEN] == [200] * 4
+        assert [client.get(path).status_code for path in OPEN] == [200] * len(OPEN)
 
 
 def test_the_admin_key_opens_everything_and_the_data_key_changes_nothing(engine: FakeEngine) -> None:
     with serving(engine, host="0.0.0.0", data_key="d4ta", admin_key="4dmin") as client:
-        assert [ask(client, method, path, bearer("4dmin")) for method, path in USE] == [200] * 3
+        assert [ask(client, method, path, bearer("4dmin")) for method, path in USE] == [200] * len(USE)
         assert client.patch({"L": 5}, headers=bearer("4dmin")).status_code == 200
         refused = client.patch({"L": 6}, headers=bearer("d4ta"))
         assert (refused.status_code, client.get("/config", headers=bearer("d4ta")).json()["L"]) == (401, 5)

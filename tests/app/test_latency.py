@@ -57,3 +57,18 @@ def test_without_a_calibration_the_first_batch_teaches_every_level() -> None:
     latency.observe(["exact", 8], 0.02)
     assert latency.expected * latency.batch("dense", 1) == pytest.approx(0.01)
     assert latency.nominal == latency.expected
+
+
+def test_one_pause_of_the_machine_is_soon_forgotten() -> None:
+    latency = Latency(points())
+    latency.observe([8], 1000 * latency.batch(8, 1))
+    assert latency.expected < 1.25
+    for _ in range(20):
+        latency.observe([8], latency.batch(8, 1))
+    assert latency.cautious < 1.3
+
+
+def test_a_time_of_nothing_breaks_nothing() -> None:
+    latency = Latency(points({8: 0.0}))
+    latency.observe([8], 0.001)
+    assert latency.expected > 0

@@ -4,8 +4,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 
 from app.contract import Calibration
+from app.images import ImageLimits, decode
 from tests.app.frontiers import points
 from tests.app.harness import Client, FakeEngine, calibrated, encoded, serving
 from tests.app.test_load import hold, waiting
@@ -123,3 +125,48 @@ def test_a_least_level_that_is_none_is_refused_at_start(engine: FakeEngine) -> N
     said = r"HASTE_L_MIN must be a whole number in 1\.\.32, 'exact' or 'dense', not 40"
     with pytest.raises(ValueError, match=said), serving(engine, L_min=40):
         raise AssertionError
+
+
+def test_a_deadline_that_decoding_alone_takes_up_is_a_bad_parameter_and_the_objective_is_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(data: bytes, limits: ImageLimits) -> Image.Image:
+        time.sleep(0.2)
+        return decode(data, limits)
+
+    monkeypatch.setattr("app.preparation.decode", slowly)
+    answer = client.classify(PNG, "?deadline_ms=100")
+    assert answer.status_code == 422
+    assert "to decode the image took" in answer.json()["detail"]
+    assert client.classify(PNG).status_code == 200
+
+
+def test_while_a_model_is_loaded_what_was_accepted_is_answered_and_nothing_else_is_taken() -> None:
+    engine = calibrated("small", "other")
+    with serving(engine) as client:
+        assert client.request("POST", "/models/other/unload").status_code == 200
+        accepted = [hold(client, engine), client.background("POST", "/classify", content=PNG)]
+        waiting(client, 1)
+        loading = client.background("POST", "/models/other/load")
+        client.wait_until(lambda: client.service.batching.closed_for is not None)
+        refused = client.classify(PNG)
+        assert (refused.status_code, refused.json()["detail"]) == (429, "model other is being loaded")
+        engine.gate.set()
+        assert [future.result().status_code for future in (*accepted, loading)] == [200, 200, 200]
+        assert client.classify(PNG).status_code == 200
+
+
+def test_a_change_of_the_state_moves_the_rungs_before_the_next_batch(client: Client) -> None:
+    crowd(client, 500)
+    assert client.classify(PNG).json()["L"]["used"] == 8
+    client.patch({"controller": {"L_min": 12}})
+    assert client.classify(PNG).json()["L"]["used"] == 12
+
+
+def test_a_fault_in_handing_out_is_answered_and_the_next_request_served(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(client.service.statistics, "batch", lambda *_: 1 / 0)
+        client.classify(PNG)
+    assert client.classify(PNG).status_code == 200

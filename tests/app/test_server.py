@@ -1,14 +1,19 @@
 """The end of the server: not ready at once, everything that was accepted answered, nobody cut."""
 
+import asyncio
 import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+import trustme
 
+from app.cli import bind
+from app.tls import tls_context
 from tests.app.harness import FakeEngine, encoded
 from tests.app.live import GET, Live, live, read_all, read_answer, statuses
 
@@ -44,7 +49,7 @@ def test_what_was_accepted_is_answered_and_then_nobody_listens() -> None:
     engine.gate.clear()
     with ThreadPoolExecutor(8) as pool:
         engine.gate.set()
-        with live(engine) as running:
+        with live(engine, slo_ms=60_000) as running:
             engine.gate.clear()
             answers = [pool.submit(running.exchange, CLASSIFY) for _ in range(8)]
             assert engine.running.wait(10)
@@ -82,6 +87,41 @@ def test_half_a_request_is_told_that_the_service_stops() -> None:
         time.sleep(0.1)
         stop(running)
         assert statuses(read_all(client)) == [503]
+
+
+def test_silent_clients_in_the_queue_of_a_tls_listener_delay_the_end_but_once(tmp_path: Path) -> None:
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    tls = tls_context(tmp_path / "both.pem", tmp_path / "both.pem")
+    with live(FakeEngine(), tls) as running, bind("127.0.0.1", 0) as listener:
+        listener.setblocking(False)
+        clients = [socket.create_connection(listener.getsockname(), timeout=10) for _ in range(3)]
+        own, running.server.servers = running.server.servers, []
+        begun = time.monotonic()
+        asyncio.run_coroutine_threadsafe(running.server._stop_listening(listener), own[0].get_loop()).result(30)
+        assert time.monotonic() - begun < 4
+        running.server.servers = own
+        for client in clients:
+            assert read_all(client) == b""
+            client.close()
+
+
+def test_everything_counts_as_answered_only_where_nothing_was_cut_short() -> None:
+    with live(FakeEngine()) as running:
+        running.exchange(GET % b"/livez" + b"x")
+    assert running.server.all_answered
+    engine = FakeEngine()
+    for end in ("time-out", "second Ctrl-C"):
+        with ThreadPoolExecutor(1) as pool, live(engine, shutdown_timeout_ms=1000) as running:
+            engine.running.clear()
+            engine.gate.clear()
+            pool.submit(running.exchange, CLASSIFY)
+            assert engine.running.wait(10)
+            running.server.handle_exit(signal.SIGINT, None)
+            if end == "second Ctrl-C":
+                running.server.handle_exit(signal.SIGINT, None)
+            threading.Timer(2, engine.gate.set).start()
+        assert not running.server.all_answered, end
 
 
 def test_who_waits_in_the_listener_s_queue_is_served() -> None:

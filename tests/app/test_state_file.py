@@ -1,9 +1,11 @@
 """The state file: whole at every moment, whatever ends the process, and its owner's alone."""
 
+import errno
 import json
 import multiprocessing
 import os
 import random
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +64,34 @@ def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_fails_after_the_change_is_made_does_not_say_that_it_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail_on_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail_on_folders)
+    write_state(tmp_path / "state.json", initial_state(FakeEngine(), ON))
+    assert json.loads((tmp_path / "state.json").read_text())["version"] == 1
+    assert "Input/output error" in caplog.text
+
+
+def test_a_folder_that_cannot_be_opened_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = tmp_path / "state.json", os.open
+    path.write_text("old")
+
+    def refuse_folders(name: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_DIRECTORY:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return opened(name, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse_folders)
+    with pytest.raises(EngineFailure, match="not made: Too many open files"):
+        write_state(path, initial_state(FakeEngine(), ON))
+    assert path.read_text() == "old"
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:

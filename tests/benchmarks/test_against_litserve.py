@@ -10,7 +10,7 @@ import pytest
 
 from app.load.outcomes import Outcomes, Reading
 from app.load.summary import Summary, summarise
-from benchmarks.against_litserve import held, holding
+from benchmarks.against_litserve import accuracy, held, holding
 from benchmarks.servers import peer_versions, read_label
 
 
@@ -32,6 +32,17 @@ def test_what_a_server_held_is_its_highest_rate_in_each_round() -> None:
 
     rows = [row("a", 0, 10, True), row("a", 0, 20, False), row("b", 0, 10, False), row("a", 1, 10, True)]
     assert held([*rows, row("a", 1, 20, True)]) == {"a": [10, 20], "b": [0]}
+
+
+def test_what_was_right_is_of_the_rates_that_were_held() -> None:
+    rows = [
+        {"server": "a", "holds": True, "accuracy": 0.9},
+        {"server": "a", "holds": True, "accuracy": 0.8},
+        {"server": "a", "holds": False, "accuracy": 0.1},
+        {"server": "b", "holds": False, "accuracy": 0.9},
+        {"server": "c", "holds": True, "accuracy": None},
+    ]
+    assert [accuracy(rows, server) for server in "abc"] == [pytest.approx(0.85), None, None]
 
 
 def test_the_peer_answers_with_a_label() -> None:

@@ -18,7 +18,7 @@ PANELS = [pytest.param(panel, id=panel["title"]) for dashboard in DASHBOARDS for
 @pytest.fixture(scope="module")
 def series() -> set[str]:
     """Names that a scrape may hold; a histogram has three."""
-    text = Metrics(["model"], {"version": "0"}).text().decode()
+    text = Metrics(["model"], {"version": "0"}, 0.1).text().decode()
     names: set[str] = set()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         names |= {name + end for end in ("_bucket", "_sum", "_count")} if kind == "histogram" else {name}

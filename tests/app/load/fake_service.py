@@ -22,6 +22,7 @@ class FakeService:
         self.loading = False
         self.redirect: str | None = None
         self.queries: list[dict[str, str]] = []
+        self.keys: set[str | None] = set()
         self.bodies: list[tuple[str, bytes]] = []
         self.on_request: Callable[[], None] = lambda: None
         self._enough = asyncio.Event()
@@ -30,15 +31,18 @@ class FakeService:
         """Let every answer go, to whom it may still concern."""
         self._enough.set()
 
-    async def ready(self, _: web.Request) -> web.Response:
+    async def ready(self, request: web.Request) -> web.Response:
+        self.keys.add(request.headers.get("Authorization"))
         return web.Response(status=503 if self.loading else 200, text="still loading" if self.loading else "ok")
 
-    async def models(self, _: web.Request) -> web.Response:
+    async def models(self, request: web.Request) -> web.Response:
+        self.keys.add(request.headers.get("Authorization"))
         return web.json_response({"models": [{"name": name, "classes": CLASSES} for name in ("first", "second")]})
 
     async def classify(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.queries.append(dict(request.query))
+        self.keys.add(request.headers.get("Authorization"))
         self.bodies.append((request.content_type, body))
         self.on_request()
         if len(self.queries) >= self.hold_until:

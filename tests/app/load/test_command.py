@@ -114,6 +114,34 @@ def test_what_does_not_fit_is_one_line_before_anything_is_sent(
     assert service.queries == []
 
 
+def test_the_key_goes_with_every_request_and_into_no_file(
+    service: FakeService, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(service, photos) == 0
+    assert service.keys == {None}
+    service.keys.clear()
+    monkeypatch.setenv("HASTE_LOAD_KEY", "secret-123")
+    assert load(service, photos, "--json", str(tmp_path / "found.json")) == 0
+    assert service.keys == {"Bearer secret-123"}
+    assert "secret-123" not in (tmp_path / "found.json").read_text()
+
+
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
+    service: FakeService, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HASTE_LOAD_KEY", "secret\nX: 1")
+    assert load(service, photos) == 2
+    error = capsys.readouterr().err
+    assert "HASTE_LOAD_KEY" in error
+    assert "secret" not in error
+
+
+def test_the_help_tells_of_the_key(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["load", "--help"])
+    assert "HASTE_LOAD_KEY" in capsys.readouterr().out
+
+
 def test_every_option_says_what_it_does() -> None:
     parser: Any = cli.build_parser()
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))

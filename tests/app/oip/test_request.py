@@ -3,6 +3,7 @@
 import base64
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,17 @@ def test_json_and_binary_say_the_same() -> None:
         assert asked.tensor is not None
         np.testing.assert_array_equal(asked.tensor, TENSOR)
         assert asked.images == ()
+
+
+@pytest.mark.parametrize(("side", "images"), [(32, 4), (32, 16), (224, 16)])
+def test_a_tensor_in_json_may_hold_as_many_images_as_a_request(side: int, images: int) -> None:
+    values = np.ones((images, 3, side, side), np.int8)
+    model, limits = replace(info("large"), input_size=side), replace(LIMITS, max_images=images)
+    for data in (values.ravel().tolist(), values.tolist()):
+        sent = {"name": "input", "datatype": "FP32", "shape": list(values.shape), "data": data}
+        asked = parse_infer(json.dumps({"inputs": [sent]}).encode(), None, model, limits)
+        assert asked.tensor is not None
+        np.testing.assert_array_equal(asked.tensor, values)
 
 
 def test_a_header_of_no_length_makes_the_body_one_image_answered_in_binary() -> None:

@@ -2,12 +2,21 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from app.simulation import command
-from tests.app.frontiers import points
+from app.simulation.box import Box
+from app.simulation.box import simulate as simulate_box
+from app.simulation.plot import draw
+from app.simulation.replicas import policies
+from app.simulation.report import row_of
+from tests.app.frontiers import ON, points
+
+BOX = Box(points(), "exact", ON)
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +49,37 @@ def test_a_trace_from_a_file_is_played(tmp_path: Path, capsys: pytest.CaptureFix
     assert "trace" in capsys.readouterr().out
 
 
-def test_the_number_of_boxes_is_searched(capsys: pytest.CaptureFixture[str]) -> None:
-    simulate("--rate", "200", "--replicas", "auto")
+def test_the_number_of_boxes_is_searched_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "s.json"
+    simulate("--rate", "200", "--replicas", "auto", "--json", str(file))
     assert "boxes that answer 99 % in time" in capsys.readouterr().out
+    (found,) = json.loads(file.read_text())["needed"]
+    assert found["rate"] == 200
+    assert 1 <= found["boxes"]["controller"] <= found["boxes"]["fixed L=dense"]
+
+
+def test_the_title_says_where_some_boxes_stand_for_all(capsys: pytest.CaptureFixture[str]) -> None:
+    simulate("--rate", "200", "--replicas", "8")
+    assert "of them played" not in capsys.readouterr().out
+    simulate("--rate", "200", "--replicas", "9")
+    assert "9 boxes, 8 of them played" in capsys.readouterr().out
+
+
+def test_the_picture_holds_every_policy_and_names_whose_levels_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_args, **_more: drawn.append(figure))
+    simulate("--rate", "50", "--plot", str(tmp_path / "s.png"))
+    attained, *_, level = drawn[0].axes
+    assert attained.get_legend_handles_labels()[1] == list(policies(BOX))
+    assert level.get_title() == "levels of: controller"
+
+
+def test_a_policy_without_a_colour_is_no_silent_gap(tmp_path: Path) -> None:
+    row = row_of(50.0, "one", simulate_box(BOX, [0.1], 1))
+    with pytest.raises(ValueError, match="longer"):
+        draw([replace(row, policy=str(number)) for number in range(4)], 40, tmp_path / "s.png")
 
 
 @pytest.mark.parametrize(
@@ -58,6 +95,7 @@ def test_the_number_of_boxes_is_searched(capsys: pytest.CaptureFixture[str]) -> 
         (("--L-min", "lossy"), "lossy"),
         (("--rate", "5:1:1"), "--rate 5:1:1"),
         (("--json", "/nowhere/x.json"), "/nowhere/x.json"),
+        (("--replicas", "auto", "--plot", "x.png"), "--plot draws .* not --replicas auto"),
     ],
 )
 def test_what_does_not_fit_is_said_before_the_work(words: tuple[str, ...], said: str) -> None:
