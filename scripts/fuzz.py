@@ -125,30 +125,31 @@ async def fuzz(port: int, args: argparse.Namespace, memory: "MemoryLog") -> Find
                     return
                 yield number, attempt(args.seed, number, v2)
                 progress.advance(task)
-                memory.note(number - args.first, args.requests)
+                if (number - args.first) % max(1, args.requests // 5) == 0:
+                    memory.note()
 
         watch = asyncio.create_task(probe(port, findings))
         shared = attempts()
         await asyncio.gather(*(worker(port, shared, findings) for _ in range(args.connections)))
         watch.cancel()
+    memory.note()
     return findings
 
 
 class MemoryLog:
-    """Resident memory of the server at the start, after a tenth of the requests, and at the end."""
+    """Resident memory of the server at the start, after each fifth of the requests, and once all are answered."""
 
     def __init__(self, server: LiveServer | None) -> None:
         self._server = server
-        self._noted: list[str] = []
+        self._sizes: list[int] = []
 
-    def note(self, done: int, of: int) -> None:
-        """At the three moments; nothing is known of a server that somebody else started."""
-        names = {0: "start", of // 10: "after a tenth", of - 1: "end"}
-        if self._server is not None and self._server.alive and done in names:
-            self._noted.append(f"{names[done]} {self._server.memory()[0] / 2**20:.0f} MiB")
+    def note(self) -> None:
+        """Now; nothing is known of a server that somebody else started."""
+        if self._server is not None and self._server.alive:
+            self._sizes.append(self._server.memory()[0] >> 20)
 
     def __str__(self) -> str:
-        return ", ".join(self._noted) or "unknown"
+        return f"{', '.join(map(str, self._sizes))} MiB" if self._sizes else "unknown"
 
 
 def main() -> int:
