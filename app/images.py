@@ -105,8 +105,12 @@ def _check_pixels(image: Image.Image, limits: ImageLimits) -> None:
         raise TooManyPixels(f"an image may have {limits.max_image_pixels} pixels, this one has {width} x {height}")
 
 
-def refuse_bombs() -> None:
-    """Let Pillow's own warning about huge images count as an error, for the whole process."""
+def silence_pillow() -> None:
+    """Let Pillow's warning about huge images count as an error, and its others not at all, for the whole process.
+
+    It puts what a damaged file says into the text of its warnings, and Python keeps every text that it has shown.
+    """
+    warnings.filterwarnings("ignore", module="PIL")
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 

@@ -116,7 +116,7 @@ class Service:
 
     async def start(self) -> None:
         """Begin to load; requests are refused until a model is ready, probes are answered at once."""
-        images.refuse_bombs()
+        images.silence_pillow()
         self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self.dispatcher.run())]
         self._tasks[1].add_done_callback(self._dispatcher_ended)
 

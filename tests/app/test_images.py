@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.errors import DecodeTimeout, TooManyBytes, TooManyPixels, Undecodable, UnsupportedFormat
-from app.images import ImageLimits, decode, foreign_format
+from app.images import ImageLimits, decode, foreign_format, silence_pillow
 from app.settings import Settings
 from tests.app.harness import Client, FakeEngine, encoded, serving
 
@@ -257,3 +257,14 @@ def test_mutated_images_decode_or_are_refused_by_the_table(
         except (Undecodable, TooManyPixels, UnsupportedFormat):
             return
     assert image.mode == "RGB"
+
+
+def test_what_pillow_warns_of_is_kept_nowhere() -> None:
+    registry: dict[str | tuple[str, type[Warning], int], int] = {}
+    with warnings.catch_warnings():
+        silence_pillow()
+        for number in range(3):
+            warnings.warn_explicit(f"text {number}", UserWarning, "PIL/x.py", 1, "PIL.x", registry)
+        assert set(registry) <= {"version"}  # of the filters, not a text
+        with pytest.raises(Image.DecompressionBombWarning):
+            warnings.warn_explicit("huge", Image.DecompressionBombWarning, "PIL/Image.py", 1, "PIL.Image")
