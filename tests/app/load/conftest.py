@@ -1,5 +1,6 @@
 """Fixtures of the load tool's tests."""
 
+import signal
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -8,6 +9,14 @@ import pytest
 from PIL import Image
 
 from tests.app.load.fake_service import FakeService, serving
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in the background, whose processes are born deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
