@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from app.contract import Level
 from app.controller import Controller
 from app.objective import CALL_SECONDS, ON_TIME, Change
-from app.plan import Batch
+from app.plan import Batch, without
 
 T = TypeVar("T")
 _TRUST_SECONDS, _CLOSED_SECONDS = 1.0, 5.0
@@ -77,8 +77,7 @@ class Batching(Generic[T]):
 
     def came(self, jobs: Sequence[Job[None]]) -> None:
         """What was expected is decoded, or will not come."""
-        gone = set(map(id, jobs))
-        self._coming = [job for job in self._coming if id(job) not in gone]
+        self._coming = without(self._coming, jobs)
 
     def offer(self, now: float, jobs: Sequence[Job[T]]) -> Refusal | None:
         """Accept the images of one request together, which are alike but for their payloads, or say why not."""
@@ -130,8 +129,7 @@ class Batching(Generic[T]):
 
     def withdraw(self, jobs: Sequence[Job[T]]) -> None:
         """Forget what nobody waits for any more."""
-        gone = set(map(id, jobs))
-        self._queue = [job for job in self._queue if id(job) not in gone]
+        self._queue = without(self._queue, jobs)
 
     def take(self, now: float) -> tuple[Batch[Job[T]] | None, list[Change]]:
         """The next batch while the engine is free, None where nothing waits; and what the controller changed for it."""

@@ -5,7 +5,7 @@ import select
 from asyncio.events import TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -80,8 +80,8 @@ class Connection(HttpToolsProtocol):
 
     # What the transport tells
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
         over = len(self.connections) - self._limits.max_connections
         self.spare = over > 0
         if over > _SPARE_CONNECTIONS:
@@ -172,7 +172,7 @@ class Connection(HttpToolsProtocol):
         self._refusal = refusal
         raise _Refused  # comes back through the parser as an error of its own, and so to send_400_response
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's one text for all
+    def send_400_response(self, _msg: str) -> None:
         self._refuse(self._refusal)
 
     def _head_overdue(self) -> None:

@@ -170,7 +170,7 @@ class Engine(Protocol):
     def prepare(self, model: str, image: Image.Image) -> Prepared:
         """RGB image -> network input; may be called from several threads at once, before `load` too."""
 
-    def prepare_array(self, model: str, array: NDArray[np.float32]) -> Prepared:
+    def prepare_array(self, array: NDArray[np.float32]) -> Prepared:
         """Normalised image (3, input_size, input_size) float32 -> network input, a copy; called as `prepare` is."""
 
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:

@@ -107,7 +107,7 @@ class TorchEngine:
     def prepare(self, model: str, image: Image.Image) -> Prepared:
         return preprocess(image, self._records[model])
 
-    def prepare_array(self, model: str, array: NDArray[np.float32]) -> Prepared:  # noqa: ARG002  all models take it so
+    def prepare_array(self, array: NDArray[np.float32]) -> Prepared:
         return torch.from_numpy(array.copy())
 
     @torch.inference_mode()

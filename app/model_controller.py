@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from app.arrival_rate import ArrivalRate
 from app.contract import Level, Point, order
 from app.latency import Latency
-from app.objective import CALL_SECONDS, ON_TIME, Cause, Change, Direction, Objective
+from app.objective import CALL_SECONDS, ON_TIME, Cause, Change, Objective
 from app.overload import refused_share
 
 _FASTER = 0.98
@@ -130,7 +130,4 @@ class ModelController:
         return self.rate.slow(now) * self.image_seconds(self.ceiling)
 
     def _change(self, before: Level, cause: Cause) -> Change | None:
-        if self.level == before:
-            return None
-        direction: Direction = "down" if order(self.level) < order(before) else "up"
-        return Change(self.model, before, self.level, direction, cause)
+        return None if self.level == before else Change(self.model, before, self.level, cause)

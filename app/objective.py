@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from app.contract import Level
+from app.contract import Level, order
 
 CALL_SECONDS = 0.0003
 """What a batch costs beside the forward, the way to the engine's thread and back: a guess that the measured ratio of
@@ -39,5 +39,8 @@ class Change:
     model: str
     before: Level
     after: Level
-    direction: Direction
     cause: Cause
+
+    @property
+    def direction(self) -> Direction:
+        return "down" if order(self.after) < order(self.before) else "up"

@@ -73,7 +73,12 @@ class Planner:
         while left:
             batch = self.next(start, left, level)
             start += batch.seconds
-            taken = set(map(id, batch.jobs))
-            left = [job for job in left if id(job) not in taken]
+            left = without(left, batch.jobs)
             for job in batch.jobs:
                 yield job, start
+
+
+def without(queue: Sequence[W], gone: Sequence[object]) -> list[W]:
+    """The queue but for these very objects."""
+    known = set(map(id, gone))
+    return [job for job in queue if id(job) not in known]

@@ -117,14 +117,16 @@ class Service:
     async def start(self) -> None:
         """Begin to load; requests are refused until a model is ready, probes are answered at once."""
         images.silence_pillow()
-        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self.dispatcher.run())]
-        self._tasks[1].add_done_callback(self._dispatcher_ended)
+        for name, work in (("loading", self._load()), ("dispatching", self.dispatcher.run())):
+            task = asyncio.create_task(work, name=name)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
 
-    def _dispatcher_ended(self, task: asyncio.Task[None]) -> None:
-        """A fault of ours there would leave every client waiting: better to end."""
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A fault of ours in one of them would leave every client waiting: better to end."""
         if not task.cancelled() and task.exception() is not None:
-            _log.error("the dispatcher failed", exc_info=task.exception())
-            self.failure = f"the dispatcher failed: {task.exception()}"
+            self.failure = f"{task.get_name()} failed: {task.exception()}"
+            _log.error(self.failure, exc_info=task.exception())
             self.on_failure()
 
     async def _load(self) -> None:
@@ -143,7 +145,7 @@ class Service:
         """Finish what was accepted, then end the threads."""
         self.draining = True
         self.dispatcher.close()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.wait(self._tasks)  # how they ended was told
         loop = asyncio.get_running_loop()
         for pool in (self._thread, self.decoders):
             await loop.run_in_executor(None, pool.shutdown)

@@ -25,6 +25,7 @@ from app.json_body import parse_object
 from app.multipart import parse_multipart
 from app.parameters import from_text
 
+_MAX_OBJECT_BYTES = 65_536
 _IMAGE_FIELDS = ("image", "file")
 
 
@@ -89,6 +90,12 @@ async def read_body(
     except ClientDisconnect:
         raise ClientGone("the client left while sending") from None
     return bytes(body)
+
+
+async def read_object(request: Request, timeout_ms: int, *, may_be_empty: bool = False) -> dict[str, object]:
+    """A short body that is a JSON object; where it may be empty, that is an object of nothing."""
+    body = await read_body(request, _MAX_OBJECT_BYTES, timeout_ms)
+    return {} if may_be_empty and not body.strip() else parse_object(body)
 
 
 @dataclass(frozen=True)

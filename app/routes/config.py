@@ -2,15 +2,13 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.json_body import parse_object
 from app.routes.access import check_may_change, check_may_use, service_of
 from app.routes.examples import CONFIG_BODY
 from app.schemas import PROBLEM, Bounds, ConfigAnswer, ControllerAnswer, ModelConfig, StandingAnswer
 from app.service import Service
-from app.uploads import read_body
+from app.uploads import read_object
 
 router = APIRouter(tags=["config"])
-_MAX_BYTES = 65_536
 
 
 @router.get(
@@ -33,8 +31,7 @@ async def change(request: Request) -> Response:
     service = service_of(request)
     with service.metrics.config_change():
         check_may_change(request)
-        body = await read_body(request, _MAX_BYTES, service.settings.request_body_timeout_ms)
-        patch = parse_object(body)
+        patch = await read_object(request, service.settings.request_body_timeout_ms)
         await service.steering.change(patch, request.headers.get("if-match"))
     return _answer(service)
 

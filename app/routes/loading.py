@@ -4,13 +4,10 @@ from fastapi import Request
 
 from app.contract import ModelInfo
 from app.errors import InvalidParameter, named
-from app.json_body import parse_object
 from app.repository import Repository
 from app.routes.access import check_may_change, service_of
 from app.routes.model_paths import model_of
-from app.uploads import read_body
-
-_MAX_BYTES = 65_536
+from app.uploads import read_object
 
 
 async def load(request: Request) -> ModelInfo:
@@ -28,9 +25,8 @@ async def unload(request: Request) -> ModelInfo:
 
 
 async def optional_object(request: Request) -> dict[str, object]:
-    """The body, a short JSON object; empty where there is none."""
-    body = await read_body(request, _MAX_BYTES, service_of(request).settings.request_body_timeout_ms)
-    return parse_object(body) if body.strip() else {}
+    """What a verb of the repository says beside its path, which may be nothing."""
+    return await read_object(request, service_of(request).settings.request_body_timeout_ms, may_be_empty=True)
 
 
 async def _checked(request: Request, *accepted: str) -> tuple[ModelInfo, Repository]:

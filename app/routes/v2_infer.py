@@ -51,7 +51,7 @@ def _parse(
     """In a decoder's thread: what is asked, and the network inputs of a tensor."""
     asked = parse_infer(body, header_length, info, service.upload_limits)
     rows = () if asked.tensor is None else asked.tensor
-    return asked, [service.engine.prepare_array(info.name, row) for row in rows]
+    return asked, [service.engine.prepare_array(row) for row in rows]
 
 
 def _respond(service: Service, info: ModelInfo, asked: InferRequest, answers: list[Answer]) -> Response:

@@ -97,7 +97,7 @@ class FakeEngine:
         self.seen.append(image)
         return image.getpixel((0, 0))
 
-    def prepare_array(self, model: str, array: NDArray[np.float32]) -> Prepared:
+    def prepare_array(self, array: NDArray[np.float32]) -> Prepared:
         return tuple(int(value) for value in array[:, 0, 0])
 
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:

@@ -107,7 +107,7 @@ def test_what_was_unloaded_is_freed_and_comes_back() -> None:
     engine.load(model)
     values = np.zeros((3, 32, 32), np.float32)
     values.flags.writeable = False
-    item = Item(engine.prepare_array(model, values), 8, 1)
+    item = Item(engine.prepare_array(values), 8, 1)
     assert len(engine.forward(model, [item]).images) == 1
 
 

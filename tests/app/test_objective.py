@@ -163,10 +163,20 @@ def test_a_change_of_the_state_moves_the_rungs_before_the_next_batch(client: Cli
     assert client.classify(PNG).json()["L"]["used"] == 12
 
 
-def test_a_fault_in_handing_out_is_answered_and_the_next_request_served(
+def test_a_fault_behind_a_batch_costs_no_answer_of_it_nor_of_the_next(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(client.service.statistics, "batch", lambda *_: 1 / 0)
-        client.classify(PNG)
+        assert client.classify(PNG).status_code == 200  # what the engine said had gone out
     assert client.classify(PNG).status_code == 200
+
+
+def test_where_dispatching_fails_the_service_ends_instead_of_leaving_clients_waiting(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+    client.service.on_failure = lambda: ended.append(True)
+    monkeypatch.setattr(client.service.batching, "take", lambda _: 1 / 0)
+    client.wait_until(lambda: bool(ended))
+    assert client.service.failure == "dispatching failed: division by zero"
