@@ -8,12 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from yarl import URL
 
-from app.arrivals import NAMES
 from app.load.files import check_files
 from app.load.images import Payload, read_images
 from app.load.outcomes import Outcomes
 from app.load.report import Row, live_line, print_rows, write_json
-from app.load.schedule import RATE, SECONDS, Trace, traces
+from app.load.schedule import Trace, add_trace_options, traces
 from app.load.sender import MOST_CONNECTIONS, offer, run
 from app.load.summary import summarise
 from app.load.target import Target, check_address, read_answer, served, try_once, wait_until_ready
@@ -34,25 +33,13 @@ def add_load(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="DIR|NPZ",
         help="what to send: image files, whose folder or name may begin with their class, or an npz as for eval",
     )
-    parser.add_argument(
-        "--rate", metavar="R|A:B:STEP", help=f"requests a second, or a sweep of rates (default: {RATE:g})"
-    )
-    parser.add_argument(
-        "--arrival",
-        default="poisson",
-        metavar="KIND|CSV",
-        help=f"{', '.join(NAMES)}, or a file whose first column is times in seconds (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--duration", type=float, metavar="S", help=f"seconds at each rate (default: {SECONDS:g}, or all of the file)"
-    )
+    add_trace_options(parser, "requests")
     parser.add_argument(
         "--deadline-ms", type=int, default=100, metavar="MS", help="from the scheduled time (default: %(default)s)"
     )
     parser.add_argument("--no-deadline-sent", action="store_true", help="judge by the deadline without sending it")
     parser.add_argument("--L", help="ask for this level: 1..32, exact or dense (default: the service chooses)")
     parser.add_argument("--model", metavar="M", help="ask for this model (default: the service's first)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the arrivals (default: %(default)s)")
     parser.add_argument(
         "--connections", type=int, default=512, metavar="N", help="most requests in flight (default: %(default)s)"
     )
@@ -84,8 +71,6 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--deadline-ms must be 1..600000, not {args.deadline_ms}")
     if not 1 <= args.connections <= MOST_CONNECTIONS:
         raise ValueError(f"--connections must be 1..{MOST_CONNECTIONS}, not {args.connections}")
-    if args.seed < 0:
-        raise ValueError(f"--seed must be 0 or more, not {args.seed}")
     check_files(args.json, args.plot)
 
 

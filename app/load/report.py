@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.load.outcomes import Fate, Outcomes, Watch
+from app.load.schedule import rate_text
 from app.load.summary import Summary
 
 _COLUMNS = ("rate", "offered", "200", "in time", "p50", "p95", "p99", "right", "effective", "degraded", "L")
@@ -72,13 +73,9 @@ def print_rows(rows: Sequence[Row], title: str, console: Console) -> None:
             console.print(f"  warning: {warning}", style="yellow", highlight=False)
 
 
-def _rate(row: Row) -> str:
-    return "trace" if row.rate is None else f"{row.rate:g}/s"
-
-
 def _cells(row: Row) -> list[str]:
     s = row.summary
-    counts = [_rate(row), str(s.offered), str(s.answered), _cell(s.attainment, "{:.1%}")]
+    counts = [rate_text(row.rate), str(s.offered), str(s.answered), _cell(s.attainment, "{:.1%}")]
     times = [_cell(value, "{:.1f}") for value in (s.p50_ms, s.p95_ms, s.p99_ms)]
     shares = [_cell(value, "{:.1%}") for value in (s.accuracy, s.effective_accuracy, s.degraded)]
     return [*counts, *times, *shares, _cell(s.mean_level, "{:.1f}")]
@@ -90,7 +87,7 @@ def _notes(row: Row) -> list[str]:
     levels = ", ".join(f"{count} at {level}" for level, count in s.levels.items())
     late = [_cell(value, "{:.1f} ms") for value in (s.lateness_p99_ms, s.lateness_max_ms)]
     tool = f"  this tool: {late[0]} late at p99, {late[1]} at most; {_cell(s.cpu_share, '{:.0%}')} of a core"
-    return [f"{_rate(row)}: {codes}" + (f"; L: {levels}" if levels else ""), tool]
+    return [f"{rate_text(row.rate)}: {codes}" + (f"; L: {levels}" if levels else ""), tool]
 
 
 def _cell(value: float | None, form: str) -> str:

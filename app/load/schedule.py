@@ -1,5 +1,6 @@
 """The traces that a command line asks for: one rate, a sweep of them, or a file of times."""
 
+import argparse
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,26 @@ class Trace:
     times: Times
 
 
+def rate_text(rate: float | None) -> str:
+    """How a trace is told from others."""
+    return "trace" if rate is None else f"{rate:g}/s"
+
+
+def add_trace_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """--rate of `what`, --arrival, --duration and --seed, which `traces` takes."""
+    rate = f"{what} a second, or a sweep of rates (default: {RATE:g})"
+    parser.add_argument("--rate", metavar="R|A:B:STEP", help=rate)
+    arrival = f"{', '.join(NAMES)}, or a file whose first column is times in seconds (default: %(default)s)"
+    parser.add_argument("--arrival", default="poisson", metavar="KIND|CSV", help=arrival)
+    duration = f"seconds at each rate (default: {SECONDS:g}, or all of the file)"
+    parser.add_argument("--duration", type=float, metavar="S", help=duration)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random (default: %(default)s)")
+
+
 def traces(arrival: str, rates: str | None, seconds: float | None, seed: int) -> list[Trace]:
     """One trace a rate, each of so many seconds (30, or all that a file holds). ValueError for what does not fit."""
+    if seed < 0:
+        raise ValueError(f"--seed must be 0 or more, not {seed}")
     if arrival in NAMES:
         found = [RATE] if rates is None else parse_rates(rates)
         span = SECONDS if seconds is None else seconds

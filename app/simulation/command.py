@@ -8,10 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.arrivals import NAMES
 from app.calibrator import parse_level, read_points
 from app.load.files import check_files
-from app.load.schedule import RATE, SECONDS, Trace, traces
+from app.load.schedule import Trace, add_trace_options, rate_text, traces
 from app.objective import Objective
 from app.simulation.box import Box
 from app.simulation.replicas import MOST, needed, play, policies
@@ -25,12 +24,7 @@ def add_simulate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser = subparsers.add_parser("simulate", help="play a load through the queue and the controller, without a box")
     calibration = "what `haste calibrate` wrote on such a box (default: %(default)s)"
     parser.add_argument("--calibration", type=Path, default=Path("calibration.json"), metavar="FILE", help=calibration)
-    rate = f"images a second, or a sweep of rates (default: {RATE:g})"
-    parser.add_argument("--rate", metavar="R|A:B:STEP", help=rate)
-    arrival = f"{', '.join(NAMES)}, or a file whose first column is times in seconds (default: %(default)s)"
-    parser.add_argument("--arrival", default="poisson", metavar="KIND|CSV", help=arrival)
-    duration = f"seconds at each rate (default: {SECONDS:g}, or all of the file)"
-    parser.add_argument("--duration", type=float, metavar="S", help=duration)
+    add_trace_options(parser, "images")
     parser.add_argument("--L", default="exact", help="the configured level (default: %(default)s)")
     parser.add_argument("--L-min", default="8", metavar="L", help="the controller goes no lower (default: %(default)s)")
     parser.add_argument("--slo-ms", type=int, default=100, metavar="MS", help="the objective (default: %(default)s)")
@@ -40,7 +34,6 @@ def add_simulate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--replicas", default="1", metavar=f"N|{AUTO}", help=replicas)
     noise = "scatter of a batch's time, as the deviation of its logarithm (default: %(default)s)"
     parser.add_argument("--noise", type=float, default=0.05, metavar="X", help=noise)
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, by the second too")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw attainment, L and the queue over time")
     parser.set_defaults(run=run)
@@ -62,7 +55,7 @@ def _tell_rows(args: argparse.Namespace, box: Box, plan: Sequence[Trace], replic
     with Console(stderr=True).status("") as status:
         for trace in plan:
             for name, own in policies(box).items():
-                status.update(f"{_title(trace)}, {name}")
+                status.update(f"{rate_text(trace.rate)}, {name}")
                 rows.append(row_of(trace.rate, name, play(own, trace.times, replicas, args.seed)))
     print_rows(rows, replicas, Console())
     _write(args, {"rows": [asdict(row) for row in rows]})
@@ -101,10 +94,6 @@ def _search(box: Box, plan: Sequence[Trace], seed: int, told: Callable[[str], No
     return found
 
 
-def _title(trace: Trace) -> str:
-    return "trace" if trace.rate is None else f"{trace.rate:g}/s"
-
-
 def _box(args: argparse.Namespace) -> Box:
     whole = {"--slo-ms": (args.slo_ms, 600_000), "--max-batch": (args.max_batch, 1024)}
     for name, (value, most) in whole.items():
@@ -112,8 +101,6 @@ def _box(args: argparse.Namespace) -> Box:
             raise ValueError(f"{name} must be 1..{most}, not {value}")
     if not 0 <= args.noise <= 2:
         raise ValueError(f"--noise must be 0..2, not {args.noise}")
-    if args.seed < 0:
-        raise ValueError(f"--seed must be 0 or more, not {args.seed}")
     objective = Objective(True, args.slo_ms, parse_level(args.L_min))
     return Box(read_points(args.calibration), parse_level(args.L), objective, args.max_batch, noise=args.noise)
 

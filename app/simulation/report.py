@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from app.load.schedule import rate_text
 from app.simulation.replicas import PLAYED
 from app.simulation.run import Run, Second
 
@@ -56,7 +57,7 @@ def print_rows(rows: Sequence[Row], replicas: int, console: Console) -> None:
         shares = [f"{share:.1%}" for share in (row.attainment, row.kept, row.effective)]
         times = ["-" if value is None else f"{value:.1f}" for value in (row.p50_ms, row.p99_ms)]
         levels = ", ".join(f"{level} {count / sum(row.levels.values()):.0%}" for level, count in row.levels.items())
-        table.add_row(_rate(row.rate), row.policy, str(row.offered), *shares, *times, levels)
+        table.add_row(rate_text(row.rate), row.policy, str(row.offered), *shares, *times, levels)
     console.print(table)
 
 
@@ -66,9 +67,5 @@ def print_needed(found: Sequence[Needed], console: Console) -> None:
     for name in ("rate", *found[0][1]):
         table.add_column(name, justify="right")
     for rate, counts in found:
-        table.add_row(_rate(rate), *("none" if count is None else str(count) for count in counts.values()))
+        table.add_row(rate_text(rate), *("none" if count is None else str(count) for count in counts.values()))
     console.print(table)
-
-
-def _rate(rate: float | None) -> str:
-    return "trace" if rate is None else f"{rate:g}/s"
