@@ -13,26 +13,16 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```(?:bash|python) test=(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-BLOCKS = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-STRICT_CURL = 'set -euo pipefail; curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
+from tests.documents import ROOT, bash, blocks, run
+
+BLOCKS = blocks("README.md")
 HASTE = str(Path(sys.executable).parent / "haste")
 START_SECONDS = 120
 SAYS = ('"predictions"', '"used":8', '"L":10', "haste_executed_flops_total", '"L_min":10')
 
 
-def blocks(tag: str) -> list[str]:
+def of(tag: str) -> list[str]:
     return [text for name, text in BLOCKS if name == tag]
-
-
-def bash(script: str) -> str:
-    """Output of a block run at the root of the repository, under errors as failures."""
-    done = subprocess.run(
-        ["bash", "-c", STRICT_CURL + script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def free_port() -> int:
@@ -71,21 +61,20 @@ def port() -> Iterator[int]:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's blocks call curl")
 @pytest.mark.parametrize(
     ("block", "says"),
-    list(zip(blocks("server"), SAYS, strict=True)),
+    list(zip(of("server"), SAYS, strict=True)),
 )
 def test_what_the_readme_asks_the_service_is_answered(port: int, block: str, says: str) -> None:
     assert says in bash(block.replace("localhost:8000", f"localhost:{port}")).replace(" ", "")
 
 
-@pytest.mark.parametrize("block", blocks("run"))
+@pytest.mark.parametrize("block", of("run"))
 def test_what_the_readme_runs_runs(block: str) -> None:
     assert bash(block.replace(".venv/bin/haste", HASTE))
 
 
-@pytest.mark.parametrize("block", blocks("library"))
+@pytest.mark.parametrize("block", of("library"))
 def test_what_the_readme_does_with_the_library_names_a_class_and_a_share(block: str) -> None:
-    run = subprocess.run([sys.executable, "-c", block], cwd=ROOT, check=True, capture_output=True, text=True)
-    label, share = run.stdout.split()
+    label, share = run([sys.executable, "-c", block]).split()
     assert label == "cat"
     assert 0 < float(share) < 1
 

@@ -1,6 +1,10 @@
 """A fake engine that counts and can be held, and a client that runs the application in a thread of its own."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -201,6 +205,24 @@ def serving(engine: Engine | None, *, ready: bool = True, **settings: Any) -> It
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+@contextmanager
+def process(**environment: str) -> Iterator[httpx.Client]:
+    """The real server in a process of its own, by its command, ready; it must end with 0 at SIGTERM."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
+    command = [sys.executable, "-m", "app", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean | environment) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[-1]
+        transport = httpx.HTTPTransport(retries=3)
+        with httpx.Client(base_url=address, timeout=120, transport=transport) as client:
+            try:
+                wait_until_ready(client)
+                yield client
+            finally:
+                server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
 
 
 def calibrated(*names: str) -> FakeEngine:

@@ -3,9 +3,6 @@
 The bound is wide, as machines that test are shared. How fast it answers is measured in `benchmarks/`, not here.
 """
 
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -16,7 +13,7 @@ from threading import Event
 import httpx
 import pytest
 
-from tests.app.harness import wait_until_ready
+from tests.app.harness import process
 from tests.app.test_end_to_end import CAT, DOG
 
 CLIENTS, LOADED_SECONDS, ANSWER_SECONDS = 8, 3.0, 2.0
@@ -25,19 +22,9 @@ ADMITTED_OR_NOT = {200, 429, 503}
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """The address of `haste serve` with as many threads as it takes by itself; it must end with 0 at SIGTERM."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
-    command = [sys.executable, "-m", "app", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        own = process.stdout.readline().split()[-1]
-        try:
-            with httpx.Client(base_url=own, timeout=60, transport=httpx.HTTPTransport(retries=3)) as client:
-                wait_until_ready(client)
-            yield own
-        finally:
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+    """The address of `haste serve` with as many threads as it takes by itself."""
+    with process() as client:
+        yield str(client.base_url)
 
 
 def post_until(done: Event, address: str, number: int) -> Counter[int]:
