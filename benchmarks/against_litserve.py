@@ -1,7 +1,6 @@
 """The highest Poisson rate that our server and LitServe hold with p99 under a bound, in turns on the same images."""
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ from app.load.schedule import parse_rates
 from app.load.sender import offer
 from app.load.summary import Summary, summarise
 from app.load.target import Target
+from benchmarks.reports import write
 from benchmarks.servers import export, peer_versions, running, servers
-from haste.bench.rows import machine
 from haste.models import DEFAULT
 
 _WARM_UP_RATE, _WARM_UP_SECONDS = 5.0, 4.0
@@ -39,10 +38,7 @@ def main() -> int:
         sys.stderr.write(f"against_litserve: {error}\n")
         return 2
     Console().print(_table(rows))
-    if args.json:
-        command = {name: str(value) for name, value in vars(args).items() if name not in ("json", "python")}
-        report = {"command": command, "machine": machine(), "peer": versions, "held": held(rows), "rows": rows}
-        args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write(args, {"peer": versions, "held": held(rows), "rows": rows})
     return 0
 
 

@@ -25,8 +25,8 @@ from app.images import ImageLimits, decode
 from app.load.images import Payload, read_images
 from app.load.sender import run
 from app.settings import available_cpus
+from benchmarks.reports import write
 from benchmarks.servers import calibrated, check_source, running, servers
-from haste.bench.rows import machine
 from haste.models import DEFAULT, list_pretrained
 
 _BATCH, _CLIENTS, _PROBE_SECONDS = 8, 16, 0.05
@@ -51,16 +51,13 @@ def main() -> int:
         return 2
     medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     report = {
-        "command": {name: str(value) for name, value in vars(args).items() if name != "json"},
-        "machine": machine(),
         "added_ms": medians["service_ms"] - medians["engine_ms"],
         "throughput": {name: medians[f"{name}_images"] / medians["engine_images"] for name in ("single", "eights")},
         "medians": medians,
         "rounds": rounds,
     }
     Console().print_json(json.dumps({name: report[name] for name in ("added_ms", "throughput", "medians")}))
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write(args, report)
     return 0
 
 

@@ -28,8 +28,8 @@ from app.load.sender import offer
 from app.load.summary import Summary, summarise
 from app.load.target import Target, read_answer
 from benchmarks.bars import BURSTS, CONTROLLER, DENSE, OVERLOADS, WANDERING, bars
+from benchmarks.reports import write
 from benchmarks.servers import calibrated, check_source, running, servers
-from haste.bench.rows import machine
 
 _OBJECTIVES = 4  # times the median of one dense request
 _ENOUGH = 0.99
@@ -52,10 +52,8 @@ def main() -> int:
     except (ValueError, OSError, httpx.HTTPError) as error:
         sys.stderr.write(f"overload: {error}\n")
         return 2
-    report = {"command": {n: str(v) for n, v in vars(args).items() if n != "json"}, "machine": machine(), **report}
     _print(report)
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write(args, report)
     return 0
 
 
