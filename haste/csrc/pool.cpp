@@ -5,6 +5,7 @@
 #include <tuple>
 
 #ifdef __unix__
+#include <pthread.h>
 #include <unistd.h>
 #endif
 
@@ -45,10 +46,33 @@ struct Pools {
   std::map<std::tuple<int64_t, int, const void*>, std::unique_ptr<Pool>> found;
 };
 
+#ifdef __unix__
+void before_fork();
+void after_fork();
+#endif
+
 Pools& pools() {
-  static Pools& all = *new Pools;  // never ended: threads may still be asleep in them
+  static Pools& all = *[] {
+#ifdef __unix__
+    pthread_atfork(before_fork, after_fork, after_fork);
+#endif
+    return new Pools;  // never ended: threads may still be asleep in them
+  }();
   return all;
 }
+
+#ifdef __unix__
+// A child gets the memory as it is, and of all threads the one that forks: no program may be half-way then.
+void before_fork() {
+  pools().mutex.lock();
+  for (auto& [key, pool] : pools().found) pool->turn.lock();
+}
+
+void after_fork() {
+  for (auto& [key, pool] : pools().found) pool->turn.unlock();
+  pools().mutex.unlock();
+}
+#endif
 
 }  // namespace
 

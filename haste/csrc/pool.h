@@ -15,7 +15,7 @@ namespace HASTE_NAMESPACE {
 class Pool {
  public:
   // The process's pool of that many threads, made for its first user; of one thread, the program's own. A forked child
-  // makes its own, for it has not got its parent's threads, nor can it wait for a turn that they hold.
+  // makes its own, for it has not got its parent's threads; a fork waits until no program runs.
   static Pool& of(int threads, const void* program);
   // The end of a program that had a pool of its own.
   static void drop(const void* program);
