@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -13,24 +14,41 @@ class Decoders:
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._free = asyncio.Semaphore(threads)
+        self._free = threads
+        self._waiting: dict[asyncio.Future[Any], Callable[[], Any]] = {}
 
-    async def run(self, function: Callable[[], T]) -> T:
+    def run(self, function: Callable[[], T]) -> "asyncio.Future[T]":
         """The result of `function`, in a thread, in the order of arrival.
 
         A caller that is cancelled while it waits leaves nothing behind. Running work cannot be stopped from outside:
         it keeps its thread and its bytes until it returns, and only then may the next begin, so that bodies whose
         clients left never pile up.
         """
-        await self._free.acquire()
-        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting[future] = function
+        future.add_done_callback(lambda gone: self._waiting.pop(gone, None))
+        self._start()
+        return future
 
-        def release(_work: "Future[T]") -> None:
-            loop.call_soon_threadsafe(self._free.release)
+    def _start(self) -> None:
+        while self._free and self._waiting:
+            future = next(iter(self._waiting))
+            work = self._pool.submit(self._waiting.pop(future))
+            work.add_done_callback(partial(self._done, future))
+            self._free -= 1
 
-        work = self._pool.submit(function)
-        work.add_done_callback(release)
-        return await asyncio.wrap_future(work)
+    def _done(self, future: "asyncio.Future[Any]", work: "Future[Any]") -> None:
+        """In the thread that did it."""
+        future.get_loop().call_soon_threadsafe(self._hand_over, future, work)
+
+    def _hand_over(self, future: "asyncio.Future[Any]", work: "Future[Any]") -> None:
+        self._free += 1
+        if not future.done():
+            if error := work.exception():
+                future.set_exception(error)
+            else:
+                future.set_result(work.result())
+        self._start()
 
     def shutdown(self) -> None:
         """Wait for what runs, then end the threads."""

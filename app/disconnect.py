@@ -1,8 +1,8 @@
 """Stops work that nobody waits for any more."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar, cast
 
 from starlette.requests import Request
 
@@ -11,19 +11,27 @@ from app.errors import ClientGone
 T = TypeVar("T")
 
 
-async def until_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def until_gone(request: Request, work: Awaitable[T]) -> T:
     """The result of `work`, which is cancelled when the client disconnects; the body must have been read."""
-    task = asyncio.create_task(work)
+    task, working, left = cast("asyncio.Task[object]", asyncio.current_task()), True, False
+
+    def leave(_gone: "asyncio.Task[None]") -> None:
+        nonlocal left
+        if working:
+            left = True
+            task.cancel()
+
     gone = asyncio.create_task(_disconnected(request))
+    gone.add_done_callback(leave)
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone("the client left before its answer")
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if left and not task.uncancel():
+            raise ClientGone("the client left before its answer") from None
+        raise
     finally:
-        task.cancel()
+        working = False
         gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:

@@ -114,7 +114,7 @@ class Dispatcher:
         _raise(self._batching.offer(now, jobs))
         self._wake.set()
         try:
-            return list(await asyncio.gather(*(ask.future for ask in asks)))
+            return [await ask.future for ask in asks]
         finally:
             self._withdraw(jobs)
 
@@ -166,7 +166,8 @@ class Dispatcher:
                 return
             self._wake.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._wake.wait()
 
     def close(self) -> None:
         """Take nothing more; `run` returns once all that was accepted is done."""

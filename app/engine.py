@@ -125,8 +125,7 @@ class TorchEngine:
             )
             for row, item, flops in zip(probabilities, items, report.images, strict=True)
         )
-        hashed = [name for name, counts in record.layers.items() if bool(counts.channels.any())]
-        return BatchResult(results, {name: report.layers[name].compression_ratio for name in hashed})
+        return BatchResult(results, {name: one.compression_ratio for name, one in report.layers.items() if one.hash})
 
 
 def _best(probabilities: Tensor, top_k: int, classes: Sequence[str]) -> tuple[Prediction, ...]:

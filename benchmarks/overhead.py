@@ -1,35 +1,36 @@
 """What the service adds to the bare engine, on JPEGs: to one request alone, and to throughput in full batches."""
 
 import argparse
-import asyncio
 import json
 import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from PIL import Image
 from rich.console import Console
+from yarl import URL
 
 from app.calibrator import Calibrator
 from app.contract import Item
 from app.engine import TorchEngine
 from app.images import ImageLimits, decode
 from app.load.images import Payload, read_images
-from app.load.sender import run
 from app.settings import available_cpus
 from benchmarks.reports import write
 from benchmarks.servers import calibrated, check_source, running, servers
 from haste.models import DEFAULT, list_pretrained
 
-_BATCH, _CLIENTS, _PROBE_SECONDS = 8, 16, 0.05
+_BATCH, _CLIENTS, _CLIENTS_OF_EIGHT, _PROBE_SECONDS = 8, 16, 3, 0.05
+_BOUNDARY = "haste-overhead"
 _QUALITY = 95
 _TIMINGS = ("decode", "queue", "forward", "total")
 
@@ -86,7 +87,7 @@ def _round(payloads: Sequence[Payload], seconds: float, level: str, calibration:
     ours = servers(Path(sys.executable), Path())[0]
     settings = {"HASTE_CALIBRATION": str(calibration)}
     with running(ours, 60.0, calibration.with_name("server.log"), settings) as target:
-        served: dict[str, float] = run(_served(str(target.url.origin()), payloads, seconds, level))
+        served = _served(target.url.origin(), payloads, seconds, level)
     return bare | served
 
 
@@ -109,16 +110,18 @@ def _bare(payloads: Sequence[Payload], seconds: float, level: Any, calibration: 
     return {"engine_ms": statistics.median(alone[10:]), "engine_images": count / (time.perf_counter() - start)}
 
 
-async def _served(base: str, payloads: Sequence[Payload], seconds: float, level: str) -> dict[str, float]:
-    url, bodies = f"{base}/classify?L={level}&deadline_ms=600000", [payload.body for payload in payloads]
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{base}/models") as answer:
-            check_source((await answer.json())["models"][0]["calibration"])
-        alone, timings = await _one_by_one(session, url, bodies, seconds)
-        probes = asyncio.ensure_future(_probe(session, f"{base}/livez", seconds))
-        single = await _closed(session, url, bodies, seconds, 1)
-        eights = await _closed(session, url, bodies, seconds, _BATCH)
-        slow = sorted(await probes)
+def _served(base: URL, payloads: Sequence[Payload], seconds: float, level: str) -> dict[str, float]:
+    """By clients that cost little themselves: their bodies are made before, their connections stay open."""
+    path, bodies = f"/classify?L={level}&deadline_ms=600000", [payload.body for payload in payloads]
+    check_source(json.loads(_Client(base).ask("GET", "/models"))["models"][0]["calibration"])
+    alone, answers = _one_by_one(_Client(base), path, bodies, seconds)
+    timings = [json.loads(answer)["timing_ms"] for answer in answers]
+    many = [_form([bodies[(first + i) % len(bodies)] for i in range(_BATCH)]) for first in range(0, len(bodies), 7)]
+    with ThreadPoolExecutor(1) as prober:
+        probes = prober.submit(_probe, _Client(base), seconds)
+        single = _closed(base, path, [(body, "image/jpeg") for body in bodies], seconds, _CLIENTS)
+        eights = _closed(base, path, many, seconds, _CLIENTS_OF_EIGHT) * _BATCH
+        slow = sorted(probes.result())
     return {
         "service_ms": statistics.median(alone[10:]),
         **{f"server_{name}_ms": statistics.median(one[name] for one in timings[10:]) for name in _TIMINGS},
@@ -129,60 +132,65 @@ async def _served(base: str, payloads: Sequence[Payload], seconds: float, level:
     }
 
 
-async def _one_by_one(
-    session: aiohttp.ClientSession, url: str, bodies: Sequence[bytes], seconds: float
-) -> tuple[list[float], list[Mapping[str, float]]]:
-    """Milliseconds of each request, and what its answer says of them."""
+class _Client:
+    """One connection that stays open."""
+
+    def __init__(self, base: URL) -> None:
+        self._connection = HTTPConnection(str(base.host), base.port or 80, timeout=60)
+
+    def ask(self, verb: str, path: str, body: bytes = b"", content_type: str = "image/jpeg") -> bytes:
+        """The answer's body; ValueError where it is no 200."""
+        self._connection.request(verb, path, body, {"Content-Type": content_type})
+        answer = self._connection.getresponse()
+        text = answer.read()
+        if answer.status != 200:
+            raise ValueError(f"{verb} {path} answered {answer.status}: {text[:200]!r}")
+        return text
+
+
+def _one_by_one(client: _Client, path: str, bodies: Sequence[bytes], seconds: float) -> tuple[list[float], list[bytes]]:
+    """Milliseconds of each request, and its answer."""
     taken: list[float] = []
-    timings: list[Mapping[str, float]] = []
+    answers: list[bytes] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
-        async with session.post(url, data=bodies[len(taken) % len(bodies)]) as answer:
-            answer.raise_for_status()
-            body = await answer.read()
+        answers.append(client.ask("POST", path, bodies[len(taken) % len(bodies)]))
         taken.append(1e3 * (time.perf_counter() - start))
-        timings.append(json.loads(body)["timing_ms"])
-    return taken, timings
+    return taken, answers
 
 
-async def _closed(
-    session: aiohttp.ClientSession, url: str, bodies: Sequence[bytes], seconds: float, images: int
-) -> float:
-    """Images a second with so many images a request, and enough clients to keep the engine busy."""
-    count, start = 0, time.perf_counter()
+def _closed(base: URL, path: str, bodies: Sequence[tuple[bytes, str]], seconds: float, clients: int) -> float:
+    """Requests a second, of enough clients to keep the engine busy."""
+    start = time.perf_counter()
 
-    async def client(number: int) -> None:
-        nonlocal count
+    def client(number: int) -> int:
+        own, count = _Client(base), 0
         while time.perf_counter() < start + seconds:
-            first = number * 7 + count
-            chosen = [bodies[(first + i) % len(bodies)] for i in range(images)]
-            async with session.post(url, data=chosen[0] if images == 1 else _form(chosen)) as answer:
-                answer.raise_for_status()
-                await answer.read()
-            count += images
+            own.ask("POST", path, *bodies[(number * 7 + count * clients) % len(bodies)])
+            count += 1
+        return count
 
-    await asyncio.gather(*(client(number) for number in range(_CLIENTS if images == 1 else 3)))
-    return count / (time.perf_counter() - start)
+    with ThreadPoolExecutor(clients) as pool:
+        return sum(pool.map(client, range(clients))) / (time.perf_counter() - start)
 
 
-def _form(chosen: Sequence[bytes]) -> aiohttp.FormData:
-    form = aiohttp.FormData()
-    for index, body in enumerate(chosen):
-        form.add_field("image", body, filename=f"{index}.jpg", content_type="image/jpeg")
-    return form
+def _form(images: Sequence[bytes]) -> tuple[bytes, str]:
+    """The images as multipart, and its content type."""
+    head = 'Content-Disposition: form-data; name="image"; filename="{}.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    parts = [f"--{_BOUNDARY}\r\n{head.format(i)}".encode() + image + b"\r\n" for i, image in enumerate(images)]
+    return b"".join(parts) + f"--{_BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={_BOUNDARY}"
 
 
-async def _probe(session: aiohttp.ClientSession, url: str, seconds: float) -> list[float]:
+def _probe(client: _Client, seconds: float) -> list[float]:
     """Milliseconds of probes while the others saturate the cores."""
     taken: list[float] = []
     end = time.perf_counter() + 2 * seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
-        async with session.get(url) as answer:
-            await answer.read()
+        client.ask("GET", "/livez")
         taken.append(1e3 * (time.perf_counter() - start))
-        await asyncio.sleep(_PROBE_SECONDS)
+        time.sleep(_PROBE_SECONDS)
     return taken
 
 

@@ -1,6 +1,6 @@
 """One operation of a program: how the kernel sees it, which level it runs at, and what its counts mean."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Literal, TypeAlias
 
@@ -52,18 +52,6 @@ class Layer:
         chosen: list[Form] = [forms(name, level, images) if forms else "merge" for level in asked]
         return [_number(level, form) for level, form in zip(own, chosen, strict=True)]
 
-    def counts(self, counted: Tensor) -> LayerCounts:
-        """(N, 7) int64 of the kernel -> the counts of the specification."""
-        if self.converted is None:
-            return LayerCounts.of_dense(len(counted), self.flops)
-        executed, zeros, filters, input_flops, hash_cost, channels, buckets = counted.unbind(1)
-        dense = torch.full_like(executed, self.flops)
-        convolution, skipped = 2 * self.outputs * executed, 2 * self.outputs * zeros
-        per_weight = 2 if self.converted.config.merge == "projection" else 1
-        merge = per_weight * self.outputs * filters + input_flops
-        merged = dense - convolution - skipped
-        return LayerCounts(dense, skipped, merged, convolution, hash_cost, merge, channels, buckets)
-
     def native(self, places: Sequence[int]) -> "kernel.Operation":
         op = self.operation
         return kernel.operation(
@@ -106,6 +94,35 @@ class Layer:
             norms=self.converted.weight.detach().pow(2).sum((0, 2, 3)).sqrt().contiguous(),
             planes=planes,
         )
+
+
+class Counting:
+    """What the kernel's counts of a program's layers mean, for all at once: a handful of calls, not a dozen a layer."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._rows = torch.tensor([row for row, layer in enumerate(layers) if layer.flops])
+        own = [layer for layer in layers if layer.flops]
+        self._names = [layer.operation.name for layer in own]
+        weighing = [layer.converted is not None and layer.converted.config.merge == "projection" for layer in own]
+
+        def column(values: Sequence[int]) -> Tensor:
+            return torch.tensor(values, dtype=torch.int64)[:, None]
+
+        self._dense, outputs = column([layer.flops for layer in own]), column([layer.outputs for layer in own])
+        self._counted = column([layer.converted is not None for layer in own]).bool()
+        self._a_mac, self._a_weight = 2 * outputs, outputs * (1 + column(weighing))
+
+    def of(self, counted: Tensor) -> Iterator[tuple[str, LayerCounts]]:
+        """(operations, N, 7) int64 of the kernel -> by name the counts of the specification, where there are any."""
+        counted = counted[self._rows] * self._counted[..., None]
+        executed, zeros, filters, input_flops, hash_cost, channels, buckets = counted.unbind(2)
+        dense = self._dense.expand_as(executed)
+        convolution = torch.where(self._counted, self._a_mac * executed, dense)
+        skipped, merge = self._a_mac * zeros, self._a_weight * filters + input_flops
+        merged = dense - convolution - skipped
+        whole = torch.stack((dense, skipped, merged, convolution, hash_cost, merge, channels, buckets), 1)
+        for name, rows in zip(self._names, whole, strict=True):
+            yield name, LayerCounts(*rows)
 
 
 @cache

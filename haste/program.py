@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from haste import kernel
 from haste.config import HasteConfig, Level
 from haste.conv import HasteConv2d
-from haste.layer import Forms, Layer
+from haste.layer import Counting, Forms, Layer
 from haste.steering import current_record, levels_of
 from haste.trace import NotTraceable, Trace, trace
 
@@ -110,6 +110,7 @@ class Program:
 
     def __init__(self, traced: Trace, threads: int) -> None:
         self.layers = [Layer(op, traced.buffers) for op in traced.operations]
+        self._counting = Counting(self.layers)
         self._outputs = traced.buffers[traced.operations[-1].output].channels
         configs = [layer.network_config for layer in self.layers if layer.network_config]
         self._default: Level = configs[0].num_hyperplanes if configs else "dense"
@@ -128,9 +129,8 @@ class Program:
         counts = torch.empty(len(self.layers), n, 7, dtype=torch.int64)
         self._native.run(images.detach().contiguous(), self._levels(n, forms), logits, counts, times)
         if record := current_record():
-            for layer, counted in zip(self.layers, counts, strict=True):
-                if layer.flops:
-                    record.add(layer.operation.name, layer.counts(counted))
+            for name, counted in self._counting.of(counts):
+                record.add(name, counted)
         return logits
 
     def _levels(self, images: int, forms: Forms | None) -> Tensor:

@@ -9,6 +9,7 @@ from app.disconnect import until_gone
 from app.log import request_id
 from app.parameters import Choice, choose, collect, from_text
 from app.routes.access import check_may_use, service_of
+from app.routes.direct import DirectRoute
 from app.routes.examples import CLASSIFY_BODY, CLASSIFY_PARAMETERS
 from app.schemas import (
     PROBLEM,
@@ -22,7 +23,7 @@ from app.schemas import (
 from app.service import Answer, Service
 from app.uploads import BodyParser, Upload, body_parser, read_body
 
-router = APIRouter(tags=["classify"])
+router = APIRouter(tags=["classify"], route_class=DirectRoute)
 
 
 @router.post(

@@ -11,13 +11,14 @@ from app.oip.parameters import choice_of
 from app.oip.request import InferRequest, parse_infer
 from app.oip.response import ImageAnswer, encode
 from app.routes.access import service_of
+from app.routes.direct import DirectRoute
 from app.routes.examples import INFER_BODY
 from app.routes.model_paths import model_of, versioned
 from app.schemas import PROTOCOL_ERRORS
 from app.service import Answer, Service
 from app.uploads import read_body
 
-router = APIRouter(tags=["Open Inference Protocol"], responses=PROTOCOL_ERRORS)
+router = APIRouter(tags=["Open Inference Protocol"], responses=PROTOCOL_ERRORS, route_class=DirectRoute)
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 
 

@@ -5,7 +5,7 @@ import base64
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -96,12 +96,15 @@ def test_what_a_client_had_sent_is_forgotten_when_it_leaves_while_the_decoders_a
         return gate.wait(10)
 
     with serving(engine, decode_threads=1) as client:
-        decoders = client.service.decoders
-        cut_short = client.start(decoders.run(work))
+
+        async def run(function: Callable[[], object]) -> None:
+            await client.service.decoders.run(function)
+
+        cut_short = client.start(run(work))
         assert entered.wait(10)
         cut_short.cancel()  # its thread works on, and counts as busy until it is done
         body = Body()
-        waits = client.start(decoders.run(body))
+        waits = client.start(run(body))
         client.run(lambda: asyncio.sleep(0.05))
         waits.cancel()
         client.run(lambda: asyncio.sleep(0.05))
