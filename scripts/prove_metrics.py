@@ -36,6 +36,8 @@ SAMPLES = ROOT / "haste" / "samples"
 FLOPS = ("dense", "executed", "skipped", "merged", "overhead")
 WINDOW = "10m"
 CALIBRATION = "calibration.json"
+ABSENT = ("HasteDown", "HasteAllDown")
+LOAD = ("--rate", "100", "--duration", "20", "--deadline-ms", "1000", "--no-deadline-sent")
 _COMPARISON = re.compile(r"(?<=\s)(==|>|<) ")
 _SCRAPES_SECONDS = 3.0
 
@@ -187,19 +189,19 @@ def prove_data(proof: Proof, prometheus: Prometheus) -> None:
             proof.tell(f"rule {name}", ", ".join(f"{value:g}" for value in values) or "no data", good=good)
 
 
-def prove_alerts(proof: Proof, prometheus: Prometheus, heard: Mapping[str, list[str]], base: str, port: int) -> None:
+def prove_alert(proof: Proof, heard: Mapping[str, list[str]], base: str, port: int) -> None:
     """Overload with `haste load` itself: requests are refused, the alert fires, and resolves once the load is gone."""
     quiet = wait_for(lambda: heard.get("HasteRejections", ["resolved"])[-1] == "resolved", 60)
     before = len(heard.get("HasteRejections", ()))
     command = [sys.executable, "-m", "haste", "load", "--url", f"http://127.0.0.1:{port}", "--images", str(SAMPLES)]
-    command += ["--rate", "300", "--duration", "20", "--deadline-ms", "1000", "--no-deadline-sent"]
+    command += LOAD
     loading = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     wait_for(lambda: len(heard.get("HasteRejections", ())) > before, 60)
     status, findings = promtool(base)
     proof.tell("promtool check metrics, overloaded", findings or "0 findings", good=(status, findings) == (0, ""))
     out, _ = loading.communicate(timeout=120)
     sys.stdout.write("".join(f"        {line}\n" for line in out.splitlines()))
-    proof.tell("haste load at 300/s", f"exit status {loading.returncode}", good=loading.returncode == 0)
+    proof.tell("haste load at 100/s", f"exit status {loading.returncode}", good=loading.returncode == 0)
     wait_for(lambda: heard.get("HasteRejections", ())[before:] == ["firing", "resolved"], 60)
     told = heard.get("HasteRejections", ())[before:]
     proof.tell("alert HasteRejections", " then ".join(told), good=quiet and told == ["firing", "resolved"])
@@ -210,8 +212,8 @@ def prove_absence(proof: Proof, prometheus: Prometheus, heard: Mapping[str, list
     for rule in (rule for rule in rules() if rule["expr"].startswith("absent(")):
         values = prometheus.query(rule["expr"])
         proof.tell(f"rule {rule['alert']}, the service gone", values or "no data", good=values == [1.0])
-    for name in ("HasteDown", "HasteAllDown"):
-        proof.tell(f"alert {name}", heard.get(name), good=heard.get(name) == ["firing"])
+    for name in ABSENT:
+        proof.tell(f"alert {name}", " then ".join(heard.get(name, ())), good=heard.get(name, [""])[-1] == "firing")
 
 
 def prove(proof: Proof, server: LiveServer, folder: Path) -> None:
@@ -229,12 +231,11 @@ def prove(proof: Proof, server: LiveServer, folder: Path) -> None:
         status, findings = promtool(base)
         proof.tell("promtool check metrics under load", findings or "0 findings", good=(status, findings) == (0, ""))
         loading.join()
-        proof.tell("load at 20 images/s", codes, good=set(codes) == {200})
-        proof.tell(
-            "merge rule changed", change(base, merge="mean")["merge"], good=True
-        )  # without a calibration all merge
+        proof.tell("load at 20 images/s", codes, good=200 in codes and set(codes) <= {200, 429})
+        rule = change(base, merge="mean")["merge"]  # for which there is no calibration: every layer merges
         merged = load(base, answers, 10, 10)
-        proof.tell("load at 10 images/s, every layer merging", merged, good=set(merged) <= {200, 429})
+        told, good = f"{merged}, merged by {rule}", 200 in merged and set(merged) <= {200, 429}
+        proof.tell("load at 10 images/s", told, good=good and answers.flops["merged"] > 0)
         time.sleep(_SCRAPES_SECONDS)
         prove_savings(proof, prometheus, answers)
         change(base, merge="projection")
@@ -243,9 +244,9 @@ def prove(proof: Proof, server: LiveServer, folder: Path) -> None:
         ask(base, "/classify", b"no image")
         time.sleep(_SCRAPES_SECONDS)
         prove_data(proof, prometheus)
-        prove_alerts(proof, prometheus, receiver.heard, base, server.port)
+        prove_alert(proof, receiver.heard, base, server.port)
         server.process.terminate()
-        wait_for(lambda: {"HasteDown", "HasteAllDown"} <= set(receiver.heard), 60)
+        wait_for(lambda: all(receiver.heard.get(name, [""])[-1] == "firing" for name in ABSENT), 60)
         prove_absence(proof, prometheus, receiver.heard)
 
 
@@ -255,7 +256,8 @@ def main() -> int:
     proof, log = Proof(), ROOT / "state" / "prove_metrics.log"
     with tempfile.TemporaryDirectory(prefix="haste-metrics-") as name:
         folder = Path(name)
-        calibrate = [sys.executable, "-m", "haste", "calibrate", "--threads", "1", "--out", str(folder / CALIBRATION)]
+        calibrate = [sys.executable, "-m", "haste", "calibrate", "--threads", "1", "--minutes", "0.2"]
+        calibrate += ["--L", "dense,exact,20,16,12,8", "--out", str(folder / CALIBRATION)]
         subprocess.run(calibrate, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         with LiveServer(log, calibration=folder / CALIBRATION, slo_ms=100, L=20, decode_threads=2) as server:
             prove(proof, server, folder)
