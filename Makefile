@@ -12,7 +12,7 @@ TORCH_INDEX_URL ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-package torch --constraint requirements/torch.txt
 
-.PHONY: help run test check check-native check-asan check-tsan format docs figures bench lock install clean
+.PHONY: help run test test-alerts check check-native check-asan check-tsan format docs figures bench lock install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -22,6 +22,10 @@ run: $(VENV)/.serve  ## serve on http://localhost:8000
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest
+
+test-alerts: $(VENV)/.dev  ## check and test the alert rules and the metrics; needs promtool (Debian: prometheus)
+	@command -v promtool >/dev/null || { echo "promtool is missing: apt-get install --no-install-recommends prometheus"; exit 1; }
+	$(BIN)/python -m pytest tests/deploy/test_rules.py tests/app/test_operation.py -k "promtool or rule"
 
 check: $(VENV)/.dev  ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -97,6 +97,11 @@ class Controller:
         many = images * latency.image(level, self._max_batch)
         return latency.nominal * max(many, latency.batch(level, 1)) + CALL_SECONDS
 
+    def dense_seconds(self, model: str, images: int) -> float | None:
+        """What a batch takes dense as calibrated, None without a calibration."""
+        latency = self.latency(model)
+        return latency.batch("dense", images) if latency.calibrated else None
+
     def batch(self, now: float, queue: Sequence[W]) -> Batch[W]:
         """The next batch of what waits, most urgent first, at the levels of now."""
         return self._planner.next(now, queue, self.level)

@@ -94,6 +94,7 @@ class Metrics:
         self.batches = self.histogram("haste_inference_batch_images", text, "model", buckets=_BATCH)
         text = "Batches by why they were released: full, short to meet a deadline, or all that waited."
         self.releases = self.counter("haste_batch_releases_total", text, "model", "reason")
+        self._forward_time()
         text = "Requests answered within their deadline, which is the objective where they name none."
         self.in_time = self.counter("haste_requests_within_slo_total", text, "model")
         self.flops = {
@@ -102,6 +103,14 @@ class Metrics:
         }
         text = "1 - buckets / channels of a layer in the last batch that merged."
         self.compression = self.gauge("haste_layer_compression_ratio", text, "model", "layer")
+
+    def _forward_time(self) -> None:
+        text = "Time of the engine in batches."
+        self.forward_seconds = self.counter("haste_forward_seconds_total", text, "model")
+        text = "The part of haste_forward_seconds_total of which it is known what dense takes."
+        self.compared_seconds = self.counter("haste_compared_forward_seconds_total", text, "model")
+        text = "What the same batches take dense on this machine, as it was calibrated while nothing else ran."
+        self.dense_seconds = self.counter("haste_dense_forward_seconds_total", text, "model")
 
     def _state(self) -> None:
         self.queue_depth = self.gauge("haste_queue_depth", "Images that wait for the engine.", "model")
@@ -121,6 +130,8 @@ class Metrics:
         self.pressure = self.gauge("haste_controller_pressure_ratio", text, "model")
         text = "1 while the controller keeps L under the configured one."
         self.degraded = self.gauge("haste_controller_degraded", text, "model")
+        text = "1 while no lower level is left to the controller, or it is off."
+        self.at_lowest = self.gauge("haste_controller_at_lowest", text, "model")
         self.slo = self.gauge("haste_slo_target_seconds", "The latency objective of one image.", "model")
 
     def _initialise(self, model: str) -> None:
@@ -129,7 +140,7 @@ class Metrics:
             self.requests.labels(UNKNOWN, outcome)
         for stage in _STAGES:
             self.stages.labels(model, stage)
-        for counter in self.flops.values():
+        for counter in (*self.flops.values(), self.forward_seconds, self.compared_seconds, self.dense_seconds):
             counter.labels(model)
         for reason in get_args(Reason):
             self.releases.labels(model, reason)
@@ -185,6 +196,13 @@ class Metrics:
         for layer, ratio in compression.items():
             self.compression.labels(model, layer).set(ratio)
 
+    def forward(self, model: str, seconds: float, dense_seconds: float | None) -> None:
+        """What a batch took, and would have taken dense; None where no calibration tells."""
+        self.forward_seconds.labels(model).inc(seconds)
+        if dense_seconds is not None:
+            self.compared_seconds.labels(model).inc(seconds)
+            self.dense_seconds.labels(model).inc(dense_seconds)
+
     def adjusted(self, change: Change) -> None:
         """One step of the controller."""
         self.adjustments.labels(change.model, change.direction, change.cause).inc()
@@ -196,6 +214,7 @@ class Metrics:
         self.queue_depth.labels(model).set_function(depth)
         self.pressure.labels(model).set_function(lambda: standing().pressure)
         self.degraded.labels(model).set_function(lambda: standing().degraded)
+        self.at_lowest.labels(model).set_function(lambda: standing().level == standing().lowest)
         self.hyperplanes.labels(model).set_function(lambda: _number(standing().level))
         self.slo.labels(model).set_function(slo)
 

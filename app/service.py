@@ -100,6 +100,7 @@ class Service:
 
     def _on_batch(self, batch: Batch[Job[Ask]], result: BatchResult, seconds: float) -> None:
         self.metrics.batch(batch.model, len(batch.jobs), batch.reason, result.compression)
+        self.metrics.forward(batch.model, seconds, self.controller.dense_seconds(batch.model, len(batch.jobs)))
         self.statistics.batch(batch.model, len(batch.jobs), seconds)
 
     def _on_change(self, change: Change) -> None:

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md, docs/cli.md, docs/results.md and the results in README.md from the code and the results."""
+"""Writes the generated pages of docs/, the results in README.md, and Grafana's dashboards, from what they tell of."""
 
 import argparse
 import json
@@ -6,6 +6,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from dashboards import DASHBOARDS, dashboard_json
+from metrics_page import metrics_page, rows
 
 from app.settings_doc import settings_markdown
 from haste.bench.rows import fastest_peer, quotable
@@ -33,6 +36,7 @@ LAYERS = (
     "of peak",
     "of memory",
 )
+METRICS = ("name", "type", "labels", "what", "used by")
 COLUMNS = ("model", "preset", "L", "images", "top-1", "dense", "agreement", "KL", "FLOPs saved", "zeros", "overhead")
 
 
@@ -177,7 +181,10 @@ def pages() -> dict[Path, str]:
     """Path -> text of everything that is generated."""
     docs = ROOT / "docs"
     generated = {"settings.md": settings_markdown(), "cli.md": cli_page(), "results.md": results_page()}
-    return {docs / name: text for name, text in generated.items()} | {ROOT / "README.md": readme()}
+    generated |= {"metrics.md": metrics_page(NOTE, table(METRICS, rows()))}
+    boards = ROOT / "deploy" / "grafana" / "dashboards"
+    found = {boards / f"{board.name}.json": dashboard_json(board) for board in DASHBOARDS}
+    return found | {docs / name: text for name, text in generated.items()} | {ROOT / "README.md": readme()}
 
 
 def drifted() -> list[str]:

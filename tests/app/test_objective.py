@@ -8,7 +8,7 @@ from PIL import Image
 
 from app.contract import Calibration
 from app.images import ImageLimits, decode
-from tests.app.frontiers import points
+from tests.app.frontiers import MS, points
 from tests.app.harness import Client, FakeEngine, calibrated, encoded, serving
 from tests.app.test_load import hold, waiting
 
@@ -99,6 +99,32 @@ def test_in_time_or_not_is_counted(client: Client, engine: FakeEngine) -> None:
     assert late.result().status_code == 200
     assert client.sample("haste_requests_within_slo_total", model="small") == 1
     assert client.sample("haste_slo_target_seconds", model="small") == 0.1
+
+
+def test_at_the_lowest_level_there_is_nothing_left_to_lower(client: Client) -> None:
+    assert client.sample("haste_controller_at_lowest", model="small") == 0
+    crowd(client, 500)
+    client.classify(PNG)
+    assert client.sample("haste_controller_at_lowest", model="small") == 1
+    client.patch({"controller": {"enabled": False}})
+    assert client.sample("haste_controller_at_lowest", model="small") == 1
+
+
+def test_what_a_batch_took_is_told_beside_what_it_takes_dense(client: Client) -> None:
+    client.classify(files=[("image", PNG)] * 3)
+    client.classify(PNG)
+    assert client.sample("haste_dense_forward_seconds_total", model="small") == pytest.approx(4 * MS["dense"] / 1e3)
+    took = client.sample("haste_forward_seconds_total", model="small")
+    assert took == client.sample("haste_compared_forward_seconds_total", model="small")
+    assert 0 < took < 1
+
+
+def test_without_a_calibration_nothing_is_compared_with_dense() -> None:
+    with serving(FakeEngine("small")) as client:
+        client.classify(PNG)
+        assert client.sample("haste_forward_seconds_total", model="small") > 0
+        assert client.sample("haste_compared_forward_seconds_total", model="small") == 0
+        assert client.sample("haste_dense_forward_seconds_total", model="small") == 0
 
 
 def test_the_objective_can_be_changed_and_the_controller_switched_off(client: Client) -> None:
