@@ -29,7 +29,7 @@ from haste.geometry import PatchGrid, Span
 from haste.layer import Form
 from haste.program import CompiledModel
 from haste.reference import LayerInput, layer_input, merged_patches, merges, windows
-from haste.steering import levels_of, num_hyperplanes, recording
+from haste.steering import current_record, levels_of, num_hyperplanes, recording
 
 
 class NoSuchPatch(ValueError):
@@ -143,7 +143,8 @@ class _Watch:
     def _show(
         self, grid: PatchGrid, patches: Sequence[_Patches], size: FeatureMap
     ) -> tuple[ShownLayer, Patch, RatioMap]:
-        conv, shape = self._chosen, _shape(grid)
+        conv, shape, record = self._chosen, _shape(grid), current_record()
+        assert record is not None
         row = _place("row", self._row, shape.rows, conv, shape)
         column = _place("column", self._column, shape.columns, conv, shape)
         ratios = [[0.0] * shape.columns for _ in range(shape.rows)]
@@ -153,6 +154,7 @@ class _Watch:
                 channels, buckets = _channels(group, number, conv.network_config.level_of(conv.layer, self._level))
         layer = ShownLayer(
             name=conv.layer,
+            index=len(record.layers),  # those that ran before
             in_channels=conv.in_channels,
             out_channels=conv.out_channels,
             kernel_size=(conv.kernel_size[0], conv.kernel_size[1]),

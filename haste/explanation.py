@@ -91,9 +91,10 @@ class FeatureMap:
 
 @dataclass(frozen=True)
 class ShownLayer:
-    """The layer that is shown; kernel and stride down, then right."""
+    """The layer that is shown; `index` is its place in `Explanation.layers`, kernel and stride go down, then right."""
 
     name: str
+    index: int
     in_channels: int
     out_channels: int
     kernel_size: tuple[int, int]
@@ -143,8 +144,3 @@ class Explanation:
     patch: Patch
     map: RatioMap
     layers: tuple[LayerTotal, ...]
-
-    @property
-    def index(self) -> int:
-        """The place of the layer that is shown in `layers`."""
-        return [layer.name for layer in self.layers].index(self.layer.name)

@@ -55,6 +55,39 @@ CLASSIFY_BODY: dict[str, Any] = {
     },
 }
 
+_SHOWN: dict[str, dict[str, Any]] = {
+    "L": _PARAMETERS["L"],
+    "model": _PARAMETERS["model"],
+    "layer": {
+        "description": "A layer that HASTE runs; absent: one near the middle of those that merge at this L",
+        "schema": {"type": "string"},
+    },
+    "row": {"description": "The patch's row; absent: the middle", "schema": {"type": "integer", "minimum": 0}},
+    "column": {"description": "The patch's column; absent: the middle", "schema": {"type": "integer", "minimum": 0}},
+}
+EXPLAIN_PARAMETERS: list[dict[str, Any]] = [
+    {"name": name, "in": "query", "required": False} | values for name, values in _SHOWN.items()
+]
+_SHOWN_FIELDS = {name: values["schema"] for name, values in _SHOWN.items()}
+EXPLAIN_EXAMPLES: dict[str, Any] = {
+    "the middle of a layer near the middle": {"value": {"image": TINY_PNG}},
+    "one patch at L = 8": {"value": {"image": TINY_PNG, "L": 8, "layer": "layer3.1.conv2", "row": 0, "column": 1}},
+}
+EXPLAIN_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/octet-stream": {"schema": _BINARY},
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"image": _BINARY, **_SHOWN_FIELDS}, "required": ["image"]}
+        },
+        "application/json": {
+            "schema": {"type": "object", "properties": {"image": _BASE64, **_SHOWN_FIELDS}, "required": ["image"]},
+            "examples": EXPLAIN_EXAMPLES,
+        },
+    },
+}
+EXPLAINED: dict[str, Any] = {}
+
 INFER_EXAMPLES: dict[str, Any] = {
     "one image, its best three classes": {
         "value": {
