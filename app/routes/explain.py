@@ -22,7 +22,7 @@ router = APIRouter(tags=["classify"])
     summary="Show what merging does to one image",
     response_model=ExplainAnswer,
     responses={
-        200: {"description": "The layer, the patch, all patches, all layers", **EXPLAINED},
+        200: EXPLAINED,
         **dict.fromkeys((400, 401, 404, 408, 413, 415, 422, 429, 500, 503), PROBLEM),
     },
     openapi_extra={"requestBody": EXPLAIN_BODY, "parameters": EXPLAIN_PARAMETERS},
