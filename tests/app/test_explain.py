@@ -4,19 +4,28 @@ import asyncio
 import base64
 import json
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
+import torch
+from torch import Tensor
 
+import haste
+from app.calibrator import Calibrator
 from app.contract import Shown
-from app.errors import Busy
+from app.engine import TorchEngine
+from app.errors import Busy, InvalidParameter
 from app.explaining import RateLimit
 from app.routes.examples import EXPLAIN_EXAMPLES, EXPLAINED_EXAMPLE, TINY_PNG
-from app.schemas import ExplainAnswer
+from app.schemas import ExplainAnswer, PatchAnswer, ShownLayerAnswer
+from haste.images import open_image
+from haste.models import load_pretrained
 from tests.app.harness import Client, FakeEngine, encoded, serving
+from tests.app.test_end_to_end import CAT, SAMPLES
 
 PNG = encoded()
+NAME = "resnet18_cifar10"
 TEXT = base64.b64encode(PNG).decode()
 RED = (200, 0, 0)
 
@@ -177,15 +186,16 @@ def test_no_inference_is_counted_but_the_request_is(client: Client) -> None:
     assert client.sample("haste_http_requests_total", route="/explain", method="POST", code="200") == 1
 
 
-def test_before_the_model_is_loaded_and_while_stopping_it_is_503(engine: FakeEngine) -> None:
+def test_before_the_model_is_loaded_and_while_stopping_it_is_503_and_costs_no_turn(engine: FakeEngine) -> None:
     engine.gate.clear()
-    with serving(engine, ready=False) as client:
+    with serving(engine, ready=False, explain_per_minute=1) as client:
         assert explain(client).status_code == 503
         engine.gate.set()
         client.wait_until(lambda: client.service.loaded)
         client.service.draining = True
         assert explain(client).status_code == 503
         client.service.draining = False
+        assert explain(client).status_code == 200
 
 
 def test_every_documented_example_is_answered_and_the_answer_is_one(client: Client) -> None:
@@ -198,3 +208,40 @@ def test_every_documented_example_is_answered_and_the_answer_is_one(client: Clie
     answer = documented["responses"]["200"]["content"]["application/json"]
     assert answer["schema"] == {"$ref": "#/components/schemas/ExplainAnswer"}
     assert ExplainAnswer.model_validate(answer["example"]).model_dump(mode="json") == answer["example"]
+
+
+def test_the_real_engine_shows_the_method_as_configured_and_what_is_served_of_it() -> None:
+    engine = TorchEngine((), "default", None, threads=2, calibrator=Calibrator())
+    network, _ = load_pretrained(NAME)
+    prepared = engine.prepare(NAME, open_image(SAMPLES / "cat.jpg"))
+    engine.load(NAME)
+    engine.configure(NAME, "mean", None)
+    threads = torch.get_num_threads()
+    found = engine.explain(NAME, Shown(prepared, 8, "layer4.1.conv1", 0, 0))
+    assert torch.get_num_threads() == threads
+    haste.convert_(network, haste.HasteConfig.preset("default", merge="mean", tolerance=None))
+    with haste.num_hyperplanes(8):
+        seen = haste.explain(network, cast(Tensor, prepared), layer="layer4.1.conv1")
+    assert found.patch == PatchAnswer.model_validate(seen.patch)
+    assert found.layer == ShownLayerAnswer.model_validate(seen.layer)
+    assert [own.served_form for own in found.layers] == [own.form for own in found.layers]
+    engine._loaded[NAME].network.forms = lambda name, _level, _images: (
+        "dense" if name == "layer4.1.conv2" else "zeros" if name.startswith("layer4") else "merge"
+    )
+    served = {own.name: own.served_form for own in engine.explain(NAME, Shown(prepared, 8, None, None, None)).layers}
+    forms = {own.name: own.form for own in found.layers}
+    assert (forms["layer4.1.conv2"], served["layer4.1.conv2"]) == ("merge", "dense")
+    assert (forms["layer4.1.conv1"], served["layer4.1.conv1"]) == ("merge", "zeros")
+    assert served["layer3.1.conv2"] == "merge"
+    assert served["layer1.0.conv1"] == "zeros"  # a calibration adds nothing
+    with pytest.raises(InvalidParameter, match=r"layers: layer1\.0\.conv1, "):
+        engine.explain(NAME, Shown(prepared, 8, "nope", None, None))
+
+
+def test_the_real_server_answers_what_it_documents(server: httpx.Client) -> None:
+    answer = server.post("/explain?L=12&layer=layer3.1.conv1&row=0&column=1", content=CAT)
+    found = ExplainAnswer.model_validate_json(answer.content)
+    assert (found.layer.name, found.patch.row, found.patch.column) == ("layer3.1.conv1", 0, 1)
+    assert found.map.compression_ratio[0][1] == found.patch.compression_ratio > 0
+    assert found.layers[found.layer.index].name == "layer3.1.conv1"
+    assert server.post("/explain?layer=layer3.1.conv1&row=2", content=CAT).status_code == 422

@@ -1,6 +1,5 @@
 """Laws of the picture of merging: it is what the reference counted and what the method's text says, patch by patch."""
 
-import threading
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,7 @@ from haste.conv import HasteConv2d
 from haste.explain import NoSuchPatch, _copied, explain
 from haste.explanation import Explanation, Patch
 from haste.geometry import PatchGrid
-from haste.trace import trace
+from haste.trace import TRACING, trace
 from tests.haste.test_oracle import members_of, near_zero
 
 NAMES = ("strided", "pointwise", "wide")
@@ -253,21 +252,15 @@ def test_a_compiled_model_is_shown_as_the_network_it_was_made_of() -> None:
 
 def test_no_model_is_traced_while_one_is_explained() -> None:
     """torch.fx patches every module while it traces: one that runs meanwhile fails, or becomes part of the trace."""
-    model, inside, traced = network(CONFIGS["default"]), threading.Event(), threading.Event()
+    held: list[bool] = []
 
-    def wait(_module: nn.Module, _inputs: tuple[Tensor, ...]) -> None:
-        inside.set()
-        traced.wait(0.3)
+    class Noting(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            held.append(TRACING.locked())
+            return x
 
-    def follow() -> None:
-        inside.wait(10)
-        trace(network(CONFIGS["default"]), (3, 16, 16))
-        traced.set()
-
-    model.register_forward_pre_hook(wait)
-    thread = threading.Thread(target=follow)
-    thread.start()
+    model = nn.Sequential(Noting(), network(CONFIGS["default"])).eval()
     explain(model, smooth())
-    early = traced.is_set()
-    thread.join(10)
-    assert (early, traced.is_set()) == (False, True)
+    trace(model, (3, 16, 16))
+    model(smooth()[None])
+    assert held == [True, True, False]
