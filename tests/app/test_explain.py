@@ -21,6 +21,7 @@ from app.routes.examples import EXPLAIN_EXAMPLES, EXPLAINED_EXAMPLE, TINY_PNG
 from app.schemas import ExplainAnswer, PatchAnswer, ShownLayerAnswer
 from haste.images import open_image
 from haste.models import load_pretrained
+from haste.program import CompiledModel
 from tests.app.harness import Client, FakeEngine, encoded, serving
 from tests.app.test_end_to_end import CAT, SAMPLES
 
@@ -225,7 +226,9 @@ def test_the_real_engine_shows_the_method_as_configured_and_what_is_served_of_it
     assert found.patch == PatchAnswer.model_validate(seen.patch)
     assert found.layer == ShownLayerAnswer.model_validate(seen.layer)
     assert [own.served_form for own in found.layers] == [own.form for own in found.layers]
-    engine._loaded[NAME].network.forms = lambda name, _level, _images: (
+    compiled = engine._loaded[NAME].network
+    assert isinstance(compiled, CompiledModel)
+    compiled.forms = lambda name, _level, _images: (
         "dense" if name == "layer4.1.conv2" else "zeros" if name.startswith("layer4") else "merge"
     )
     served = {own.name: own.served_form for own in engine.explain(NAME, Shown(prepared, 8, None, None, None)).layers}
