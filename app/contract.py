@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.schemas import Explained
+
 Level = int | Literal["exact", "dense"]
 """What one image asks of the network: a number of hyperplanes L, zeros skipped only, or every MAC."""
 
@@ -138,6 +140,17 @@ class BatchResult:
     compression: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What is to be explained: a prepared input at a level, a layer and a patch of it; None: the engine's choice."""
+
+    prepared: Prepared
+    level: Level
+    layer: str | None
+    row: int | None
+    column: int | None
+
+
 class Engine(Protocol):
     """Loads models and runs them. `load`, `unload`, `configure`, `forward`: from one thread, one call at a time."""
 
@@ -172,6 +185,12 @@ class Engine(Protocol):
 
     def prepare_array(self, array: NDArray[np.float32]) -> Prepared:
         """Normalised image (3, input_size, input_size) float32 -> network input, a copy; called as `prepare` is."""
+
+    def explain(self, model: str, shown: Shown) -> Explained:
+        """What the method does to one image, on one thread; called from a thread of its own, also during `forward`.
+
+        InvalidParameter names a layer or a patch that there is not.
+        """
 
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
         """Classify a batch; one result an item, independent of the others in the batch."""

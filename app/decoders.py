@@ -12,8 +12,8 @@ T = TypeVar("T")
 class Decoders:
     """Used from one event loop."""
 
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    def __init__(self, threads: int, name: str = "decode") -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._free = threads
         self._waiting: dict[asyncio.Future[Any], Callable[[], Any]] = {}
 

@@ -1,7 +1,8 @@
 """The engine: loads, converts and warms up networks, runs batches; synchronous; owns torch's threads."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, cast, get_args
@@ -26,11 +27,17 @@ from app.contract import (
     ModelInfo,
     Prediction,
     Prepared,
+    Shown,
 )
+from app.errors import InvalidParameter
+from app.schemas import Explained, Form, LayerTotalAnswer, PatchAnswer, RatioMapAnswer, ShownLayerAnswer
 from haste.config import MAX_HYPERPLANES, MIN_HYPERPLANES, Merge
+from haste.explain import NoSuchPatch
+from haste.explanation import LayerTotal
 from haste.images import preprocess
 from haste.kernel import implementation
 from haste.models import DEFAULT, WeightsRecord, list_pretrained, load_pretrained
+from haste.program import CompiledModel
 
 
 @dataclass
@@ -110,6 +117,29 @@ class TorchEngine:
     def prepare_array(self, array: NDArray[np.float32]) -> Prepared:
         return torch.from_numpy(array.copy())
 
+    def explain(self, model: str, shown: Shown) -> Explained:
+        loaded, image = self._loaded[model], cast(Tensor, shown.prepared)
+        try:
+            with _one_thread(), haste.num_hyperplanes(shown.level):
+                found = haste.explain(
+                    loaded.converted,
+                    image,
+                    layer=shown.layer,
+                    row=shown.row,
+                    column=shown.column,
+                    config=loaded.config,
+                )
+        except NoSuchPatch as error:
+            raise InvalidParameter(str(error)) from None
+        forms = loaded.network.forms if isinstance(loaded.network, CompiledModel) else None
+        layers = [_total(one, one.form if forms is None else forms(one.name, found.level, 1)) for one in found.layers]
+        return Explained(
+            layer=ShownLayerAnswer.model_validate(found.layer),
+            patch=PatchAnswer.model_validate(found.patch),
+            map=RatioMapAnswer.model_validate(found.map),
+            layers=layers,
+        )
+
     @torch.inference_mode()
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
         images = torch.stack([cast(Tensor, item.prepared) for item in items])
@@ -132,6 +162,32 @@ def _best(probabilities: Tensor, top_k: int, classes: Sequence[str]) -> tuple[Pr
     values, indices = probabilities.topk(top_k)
     pairs = zip(values.tolist(), indices.tolist(), strict=True)
     return tuple(Prediction(classes[index], index, value) for value, index in pairs)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on the calling thread alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _total(layer: LayerTotal, calibrated: Form) -> LayerTotalAnswer:
+    """A layer as the method runs it, and as it is served: a calibration leaves out, and never adds."""
+    served = calibrated if layer.form == "merge" or calibrated == "dense" else layer.form
+    return LayerTotalAnswer(
+        name=layer.name,
+        compression_ratio=layer.compression_ratio,
+        dense_flops=layer.dense_flops,
+        executed_flops=layer.executed_flops,
+        reduction=layer.reduction,
+        converted=layer.converted,
+        form=layer.form,
+        served_form=served,
+    )
 
 
 def _info(record: WeightsRecord) -> ModelInfo:

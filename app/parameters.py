@@ -1,12 +1,13 @@
-"""What a classify request asks for, from its query and its body: known names, each once, within bounds."""
+"""What a request asks for, from its query and its body: known names, each once, within bounds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.contract import Engine, Level, ModelInfo, order
 from app.errors import InvalidParameter, named
 
 NAMES = ("L", "top_k", "model", "deadline_ms", "min_L")
+EXPLAIN_NAMES = ("L", "model", "layer", "row", "column")
 LONGEST_DEADLINE_MS = 600_000
 
 
@@ -25,21 +26,32 @@ class Choice:
         return replace(self, deadline_ms=LONGEST_DEADLINE_MS) if self.deadline_ms is None else self
 
 
+@dataclass(frozen=True)
+class ExplainChoice:
+    """What is to be shown; None leaves the level to the state, and layer, row and column to the engine."""
+
+    model: ModelInfo
+    level: Level | None
+    layer: str | None
+    row: int | None
+    column: int | None
+
+
 def from_text(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, object]]:
-    """Parameters of a query or a form: digits become numbers, except in a model's name."""
-    return [(name, _number(text) if name != "model" else text) for name, text in pairs]
+    """Parameters of a query or a form: digits become numbers, except in the name of a model or a layer."""
+    return [(name, text if name in ("model", "layer") else _number(text)) for name, text in pairs]
 
 
 def _number(text: str) -> object:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
 
 
-def collect(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+def collect(pairs: Iterable[tuple[str, object]], known: Sequence[str] = NAMES) -> dict[str, object]:
     """All parameters by name; InvalidParameter where one is unknown or given twice. None counts as absent."""
     values: dict[str, object] = {}
     for name, value in pairs:
-        if name not in NAMES:
-            raise InvalidParameter(f"unknown parameter {named(name)}; known: {', '.join(NAMES)}")
+        if name not in known:
+            raise InvalidParameter(f"unknown parameter {named(name)}; known: {', '.join(known)}")
         if name in values:
             raise InvalidParameter(f"{name} is given twice: {named(values[name])} and {named(value)}")
         values[name] = value
@@ -54,6 +66,21 @@ def choose(values: dict[str, object], engine: Engine, default_top_k: int) -> Cho
         raise InvalidParameter(f"L {named(level)} is under min_L {named(least)}; send one of them")
     top_k = _top_k(values.get("top_k"), model, default_top_k)
     return Choice(model, level, top_k, _deadline_ms(values.get("deadline_ms")), least)
+
+
+def choose_explained(values: dict[str, object], engine: Engine) -> ExplainChoice:
+    """The same for what `/explain` is asked; which layers and patches there are, only the engine knows."""
+    layer = values.get("layer")
+    if not (layer is None or isinstance(layer, str)):
+        raise InvalidParameter(f"layer must be a name, not {named(layer)}")
+    row, column = (_place(name, values.get(name)) for name in ("row", "column"))
+    return ExplainChoice(_model(values.get("model"), engine.models), _level("L", values, engine), layer, row, column)
+
+
+def _place(name: str, value: object) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise InvalidParameter(f"{name} must be a whole number of at least 0, not {named(value)}")
 
 
 def _model(name: object, served: tuple[ModelInfo, ...]) -> ModelInfo:

@@ -61,6 +61,131 @@ class Classifications(BaseModel):
     results: list[Classification]
 
 
+class _Read(BaseModel):
+    """Read from the attributes of what the engine found."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class BoxAnswer(_Read):
+    """A rectangle in the image as the network sees it (its largest centred square), in shares of its sides, 0..1."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+class ChannelAnswer(_Read):
+    """A channel of a patch."""
+
+    index: int
+    code: str | None = Field(description="a bit a hyperplane; null where it is dropped or the layer does not hash")
+    bucket: int | None = Field(description="null where it is dropped")
+    state: Literal["kept", "merged", "dropped"] = Field(
+        description="alone in its bucket, sharing it with others, or skipped because its window is (near) zero"
+    )
+    energy: float = Field(description="root mean square over the patch, before anything counts as zero")
+
+
+class BucketAnswer(_Read):
+    """Channels that are convolved as one, after verification: of one code, but not all that have it."""
+
+    id: int
+    channels: list[int]
+    size: int
+
+
+class PatchAnswer(_Read):
+    """One patch: what it reads of the image, and its final buckets."""
+
+    row: int
+    column: int
+    box: BoxAnswer
+    channels: list[ChannelAnswer]
+    buckets: list[BucketAnswer]
+    channels_before: int
+    channels_after: int
+    compression_ratio: float = Field(description="1 - channels_after / channels_before")
+
+
+class GridAnswer(_Read):
+    """How many patches a layer has."""
+
+    rows: int
+    columns: int
+
+
+class FeatureMapAnswer(_Read):
+    """The size of a layer's input."""
+
+    height: int
+    width: int
+
+
+class ShownLayerAnswer(_Read):
+    """The layer that is shown; `index` is its place in `layers`."""
+
+    name: str
+    index: int
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, int]
+    stride: tuple[int, int]
+    grid: GridAnswer
+    feature_map: FeatureMapAnswer
+
+
+class RatioMapAnswer(_Read):
+    """The compression ratio of every patch of the layer, row by row."""
+
+    rows: int
+    columns: int
+    compression_ratio: list[list[float]]
+
+
+Form = Literal["dense", "zeros", "merge"]
+
+
+class LayerTotalAnswer(_Read):
+    """A layer over the whole image, as the method runs it at this L."""
+
+    name: str
+    compression_ratio: float = Field(description="share of the channels that is not convolved, over its patches")
+    dense_flops: int
+    executed_flops: int
+    reduction: float
+    converted: bool = Field(description="whether it can be asked for as `layer`")
+    form: Form = Field(description="what it does at this L: merges, only skips zeros, or every MAC")
+    served_form: Form = Field(
+        description="what it does in /classify, which leaves out merges that cost more time here than they save"
+    )
+
+
+class Explained(BaseModel):
+    """What the engine found of one image."""
+
+    layer: ShownLayerAnswer
+    patch: PatchAnswer
+    map: RatioMapAnswer
+    layers: list[LayerTotalAnswer]
+
+
+class TotalTimingAnswer(BaseModel):
+    """Milliseconds since the request."""
+
+    total: float
+
+
+class ExplainAnswer(Explained):
+    """One image, one layer, one patch."""
+
+    model: str
+    L: LevelAnswer
+    request_id: str
+    timing_ms: TotalTimingAnswer
+
+
 class ModelConfig(BaseModel):
     """What a model does differently; null: as all."""
 

@@ -12,18 +12,20 @@ from functools import partial
 from app import images
 from app.admission import Admission
 from app.batching import Batching, Job
-from app.contract import BatchResult, Engine, Prepared
+from app.contract import BatchResult, Engine, Level, Prepared
 from app.controller import Controller, Standing
 from app.decoders import Decoders
 from app.dispatch import Ask, Dispatcher, Done, Wanted
 from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable
+from app.explaining import Explaining
 from app.metrics import Metrics, Tally
 from app.objective import Change, Objective
 from app.oip.statistics import Statistics
-from app.parameters import Choice
+from app.parameters import Choice, ExplainChoice
 from app.plan import Batch
 from app.preparation import Preparation
 from app.repository import Repository
+from app.schemas import Explained
 from app.settings import Settings
 from app.state import Steering
 from app.state_file import read_state, write_state
@@ -59,6 +61,8 @@ class Service:
         self.decoders = Decoders(settings.decode_threads)
         limits = images.ImageLimits(settings.max_image_bytes, settings.max_image_pixels, settings.decode_timeout_ms)
         self._preparation = Preparation(engine, self.decoders, limits, self.metrics.stage)
+        uncounted = Preparation(engine, self.decoders, limits, lambda _model, _stage, _seconds: None)
+        self.explaining = Explaining(engine, uncounted, settings.explain_per_minute)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
         self._steer()
         self.repository = Repository(
@@ -148,7 +152,7 @@ class Service:
         self.dispatcher.close()
         await asyncio.wait(self._tasks)  # how they ended was told
         loop = asyncio.get_running_loop()
-        for pool in (self._thread, self.decoders):
+        for pool in (self._thread, self.decoders, self.explaining):
             await loop.run_in_executor(None, pool.shutdown)
 
     def check_loaded(self) -> None:
@@ -221,6 +225,13 @@ class Service:
     async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]]) -> list[Answer]:
         done = await self.dispatcher.classify(wanted, [one for one, _ in prepared])
         return [Answer(one, seconds) for one, (_, seconds) in zip(done, prepared, strict=True)]
+
+    async def explain(self, encoded: bytes, choice: ExplainChoice) -> tuple[Level, Explained]:
+        """What the method does to one image, at the level asked for or else the configured one, which is told."""
+        model = choice.model.name
+        level = self.steering.level(model) if choice.level is None else choice.level
+        with self.repository.using(model):
+            return level, await self.explaining.explain(encoded, choice, level)
 
     def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
         """Count the images of an answer that goes out, and what each stage of it took."""

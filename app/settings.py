@@ -116,6 +116,13 @@ class Settings(BaseSettings):
     L_min: Annotated[int | Literal["exact", "dense"], BeforeValidator(_level)] = Field(
         8, description="The controller never goes under this level."
     )
+    explain_per_minute: int = Field(
+        60,
+        ge=0,
+        le=6_000,
+        description="Most requests to `/explain` in any minute, of all clients together; more are answered 429. "
+        "One at a time is worked on, on one thread beside the engine's. 0 turns it off: 404.",
+    )
     top_k: int = Field(5, ge=1, le=1000, description="Classes in an answer where the request names no `top_k`.")
 
     max_image_bytes: int = Field(10 * _MIB, ge=1, description="Largest encoded image.")

@@ -4,6 +4,7 @@ from haste import models
 from haste.config import HasteConfig, LayerConfig, Level, parse_level
 from haste.convert import ConversionReport, convert_, reconfigure_, revert_
 from haste.evaluate import evaluate
+from haste.explain import explain
 from haste.flops import FlopReport
 from haste.program import compile
 from haste.steering import num_hyperplanes, recording
@@ -17,6 +18,7 @@ __all__ = [
     "compile",
     "convert_",
     "evaluate",
+    "explain",
     "models",
     "num_hyperplanes",
     "parse_level",

@@ -41,16 +41,13 @@ class HasteConv2d(nn.Conv2d):
             return self.forward(input[None])[0]
         config = self.network_config
         levels = levels_of(len(input), config.num_hyperplanes)
-        columns, _, rows, _ = self._reversed_padding_repeated_twice  # left, right, top, bottom; odd kernels: symmetric
-        if self.padding_mode != "zeros":
-            input = F.pad(input, (columns, columns, rows, rows), mode=self.padding_mode)
-            rows = columns = 0
+        padded, padding = self.padded(input)
         out, counts = haste_conv2d(
-            input,
+            padded,
             self.weight,
             self.bias,
             stride=self.stride[0],
-            padding=(rows, columns),
+            padding=padding,
             levels=[config.level_of(self.layer, level) for level in levels],
             config=self.config,
             layer=self.layer,
@@ -58,6 +55,19 @@ class HasteConv2d(nn.Conv2d):
         if record := current_record():
             record.add(self.layer, counts)
         return out
+
+    @property
+    def border(self) -> tuple[int, int]:
+        """Rows and columns of padding on each side of the input; odd kernels: symmetric."""
+        columns, _, rows, _ = self._reversed_padding_repeated_twice  # left, right, top, bottom
+        return rows, columns
+
+    def padded(self, input: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """The input, padded already where not with zeros; the rows and columns of zeros that are still to come."""
+        rows, columns = self.border
+        if self.padding_mode == "zeros":
+            return input, (rows, columns)
+        return F.pad(input, (columns, columns, rows, rows), mode=self.padding_mode), (0, 0)
 
     def extra_repr(self) -> str:
         return f"{self.original[0].extra_repr()}, haste={self.layer!r}"

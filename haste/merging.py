@@ -43,6 +43,13 @@ class MergePlan:
         """|x_c - a_c u|_2 of the merged channels: (M,)."""
         return (x.flatten(0, 1)[self.merged] - self._taken()).square().sum(-1).sqrt()
 
+    def leaders(self) -> Tensor:
+        """The leader of each channel's bucket, itself where it is alone, -1 where it is dropped: (P, C) int64."""
+        leader = torch.arange(self.members.numel(), device=self.members.device)
+        leader[self.merged] = self.leader
+        leader = (leader % self.members.shape[1]).view_as(self.members)
+        return leader.masked_fill(self.dropped, -1)
+
     def _taken(self) -> Tensor:
         return self.factor[:, None] * self.inputs.flatten(0, 1)[self.leader]
 

@@ -1,6 +1,7 @@
 """The method in plain torch: this file is the specification that every other implementation is tested against."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,6 +14,33 @@ from haste.hashing import codes, hash_flops, hyperplanes
 from haste.merging import MergePlan, plan_merges
 
 THRESHOLD_FLOPS = 3  # an entry of the input costs to find what is near zero: times the norm, squared, summed
+
+
+@dataclass(frozen=True)
+class LayerInput:
+    """What a convolution works on: x (N, C, H, W), padded, entries near zero set to it; FLOPs of finding them (N,).
+
+    Of a strided 1x1 convolution, only what it reads; `grid` has its stride as well.
+    """
+
+    x: Tensor
+    grid: PatchGrid
+    cost: Tensor
+
+
+@dataclass(frozen=True)
+class MergedPatches:
+    """The P patches of one size, image by image, row by row, and what is merged in them.
+
+    patches: (P, C, h * w); codes: (P, C) int64, the L bits of each image; hash_cost: (P,) FLOPs of finding them.
+    """
+
+    rows: Span
+    columns: Span
+    patches: Tensor
+    codes: Tensor
+    plan: MergePlan
+    hash_cost: Tensor
 
 
 def haste_conv2d(
@@ -36,6 +64,35 @@ def haste_conv2d(
     """
     if x.device.type != "cpu":
         raise ValueError(f"HASTE runs on the CPU, not on {x.device}; move the model and its input there")
+    seen = layer_input(x, weight, stride=stride, padding=padding, levels=levels, config=config)
+    x, grid = seen.x, seen.grid
+    hashed = torch.tensor([merges(level, x.shape[1], config) for level in levels], dtype=torch.bool)
+    exact = ~hashed & torch.tensor([level != "dense" for level in levels], dtype=torch.bool)
+    out = x.new_empty(len(x), len(weight), grid.out_height, grid.out_width)
+    counts = LayerCounts.of_dense(len(x), 2 * weight.numel() * grid.out_height * grid.out_width)
+    if not hashed.all():  # what counts as zero is zero by now
+        out[~hashed] = F.conv2d(x[~hashed], weight, bias, grid.stride)
+    if exact.any():
+        pairs = live_pairs(x[exact], kernel=grid.kernel, stride=grid.stride, skip_pixels=config.skip_pixels)
+        counts.convolution[exact] = 2 * len(weight) * pairs.sum(1)
+        counts.skipped[exact] = (counts.dense - counts.convolution)[exact]
+    if hashed.any():
+        chosen = torch.tensor([level for level in levels if isinstance(level, int)])
+        out[hashed], merged = _merged(x[hashed], weight, bias, chosen, grid, config, layer)
+        counts.put(hashed, merged)
+    counts.hash.add_(seen.cost)
+    return out, counts
+
+
+def merges(level: Level, channels: int, config: HasteConfig) -> bool:
+    """Whether a layer of so many input channels hashes and merges at this level."""
+    return isinstance(level, int) and config.merge_of(channels) != "none"
+
+
+def layer_input(
+    x: Tensor, weight: Tensor, *, stride: int, padding: tuple[int, int], levels: Sequence[Level], config: HasteConfig
+) -> LayerInput:
+    """Pad, and let what is near zero at an integer L be zero; arguments as for `haste_conv2d`."""
     kernel, unpadded = weight.shape[-1], x[0].numel()
     x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     if kernel == 1:
@@ -43,28 +100,18 @@ def haste_conv2d(
         unpadded = x[0].numel()
     grid = PatchGrid(x.shape[-2], x.shape[-1], kernel, stride, config.patch_outputs)
     steered = torch.tensor([isinstance(level, int) for level in levels], dtype=torch.bool)
-    exact = torch.tensor([level == "exact" for level in levels], dtype=torch.bool)
     cost = torch.zeros(len(x), dtype=torch.int64)
-    chosen = torch.tensor([level for level in levels if isinstance(level, int)])
     if steered.any() and config.threshold > 0 and config.skip_pixels:
+        chosen = torch.tensor([level for level in levels if isinstance(level, int)])
         x = x.clone()
-        x[steered] = without_near_zero(x[steered], weight.pow(2).sum((0, 2, 3)).sqrt(), chosen, unpadded, config)
+        x[steered] = without_near_zero(x[steered], channel_norms(weight), chosen, unpadded, config)
         cost[steered] = THRESHOLD_FLOPS * unpadded
-    hashed = steered & (config.merge_of(x.shape[1]) != "none")
-    exact |= steered & ~hashed
-    out = x.new_empty(len(x), len(weight), grid.out_height, grid.out_width)
-    counts = LayerCounts.of_dense(len(x), 2 * weight.numel() * grid.out_height * grid.out_width)
-    if not hashed.all():  # what counts as zero is zero by now
-        out[~hashed] = F.conv2d(x[~hashed], weight, bias, stride)
-    if exact.any():
-        pairs = live_pairs(x[exact], kernel=kernel, stride=stride, skip_pixels=config.skip_pixels)
-        counts.convolution[exact] = 2 * len(weight) * pairs.sum(1)
-        counts.skipped[exact] = (counts.dense - counts.convolution)[exact]
-    if hashed.any():
-        out[hashed], merged = _merged(x[hashed], weight, bias, chosen, grid, config, layer)
-        counts.put(hashed, merged)
-    counts.hash.add_(cost)
-    return out, counts
+    return LayerInput(x, grid, cost)
+
+
+def channel_norms(weight: Tensor) -> Tensor:
+    """|W_c|_F of each input channel: (C,)."""
+    return weight.pow(2).sum((0, 2, 3)).sqrt()
 
 
 def without_near_zero(x: Tensor, norms: Tensor, levels: Tensor, entries: int, config: HasteConfig) -> Tensor:
@@ -87,31 +134,42 @@ def _merged(
     """The patch path: hash, merge, reconstruct, convolve. levels: (N,) int64."""
     out = x.new_empty(len(x), len(weight), grid.out_height, grid.out_width)
     counts = LayerCounts.zeros(len(x))
-    norms = weight.pow(2).sum((0, 2, 3)).sqrt()
-    full = (grid.window(grid.patch_outputs),) * 2
+    for group in merged_patches(x, weight, levels, grid, config, layer):
+        rows, columns = group.rows, group.columns
+        window = grid.window(rows.outputs), grid.window(columns.outputs)
+        y = F.conv2d(group.plan.reconstruct().unflatten(-1, window), weight, bias, grid.stride)
+        y = y.unflatten(0, (len(x), rows.count, columns.count)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+        out[:, :, rows.first : rows.first + y.shape[2], columns.first : columns.first + y.shape[3]] = y
+        patches = group.patches.unflatten(-1, window)
+        counted = _counts(patches, group.plan, group.hash_cost, len(weight), grid, config)
+        counts = counts + counted.per_image(len(x))
+    return out, counts
+
+
+def merged_patches(
+    x: Tensor, weight: Tensor, levels: Tensor, grid: PatchGrid, config: HasteConfig, layer: str
+) -> Iterator[MergedPatches]:
+    """Hash every patch of a layer's input x (N, C, H, W) at its image's L and decide what to merge. levels: (N,)."""
+    norms, full = channel_norms(weight), (grid.window(grid.patch_outputs),) * 2
     for rows, columns in grid.groups():
         window = grid.window(rows.outputs), grid.window(columns.outputs)
-        patches = _windows(x, grid, rows, columns)
+        patches = windows(x, grid, rows, columns)
         planes = hyperplanes(config, layer, full, window).to(x)
         own = levels.repeat_interleave(rows.count * columns.count)
+        found = codes(patches, planes[: int(levels.max())], centre=config.centre) & ((1 << own) - 1)[:, None]
         plan = plan_merges(
             patches,
-            codes(patches, planes[: int(levels.max())], centre=config.centre) & ((1 << own) - 1)[:, None],
+            found,
             norms,
             merge=config.merge,
             tolerance=config.tolerance,
             drop_zero=config.drop_zero,
         )
-        y = F.conv2d(plan.reconstruct().unflatten(-1, window), weight, bias, grid.stride)
-        y = y.unflatten(0, (len(x), rows.count, columns.count)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
-        out[:, :, rows.first : rows.first + y.shape[2], columns.first : columns.first + y.shape[3]] = y
         hash_cost = hash_flops(config, planes, window)[own] * x.shape[1]
-        counted = _counts(patches.unflatten(-1, window), plan, hash_cost, len(weight), grid, config)
-        counts = counts + counted.per_image(len(x))
-    return out, counts
+        yield MergedPatches(rows, columns, patches, found, plan, hash_cost)
 
 
-def _windows(x: Tensor, grid: PatchGrid, rows: Span, columns: Span) -> Tensor:
+def windows(x: Tensor, grid: PatchGrid, rows: Span, columns: Span) -> Tensor:
     """The windows of a group of patches, image by image, row by row: (N * patches, C, h * w)."""
     s = grid.stride
     x = x[..., rows.first * s :, columns.first * s :]

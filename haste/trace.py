@@ -1,6 +1,7 @@
 """A model as a list of operations over buffers: traced, BatchNorm folded, ReLU and residual additions fused."""
 
 import operator
+import threading
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -9,6 +10,9 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from haste.conv import HasteConv2d
+
+TRACING = threading.Lock()
+"""Held while a model is traced: torch.fx patches nn.Module for the whole process, so no other module may run then."""
 
 CONVOLUTION, MAX_POOL, AVERAGE_POOL, LINEAR = range(4)
 
@@ -63,7 +67,8 @@ class _Tracer(fx.Tracer):
 def trace(model: nn.Module, shape: tuple[int, int, int]) -> Trace:
     """The operations of `model` for images (C, H, W), in evaluation mode. NotTraceable names what does not fit."""
     try:
-        graph = fx.GraphModule(model, _Tracer().trace(model))
+        with TRACING:
+            graph = fx.GraphModule(model, _Tracer().trace(model))
         with torch.no_grad():
             ShapeProp(graph).propagate(torch.zeros(1, *shape))
     except Exception as error:

@@ -32,8 +32,12 @@ from app.contract import (
     ModelInfo,
     Prediction,
     Prepared,
+    Shown,
 )
+from app.errors import InvalidParameter
 from app.main import create_app
+from app.routes.examples import EXPLAINED_EXAMPLE
+from app.schemas import Explained
 from app.service import Service
 from app.settings import Settings
 from tests.app.frontiers import points
@@ -75,6 +79,8 @@ class FakeEngine:
         self.loads: list[str] = []
         self.unloads: list[str] = []
         self.calibrations: dict[str, Calibration] = {}
+        self.shown: list[tuple[str, Shown]] = []
+        self.explaining = threading.Event()
 
     def load(self, model: str) -> None:
         self.gate.wait(10)
@@ -111,6 +117,14 @@ class FakeEngine:
         if self.trouble is not None:
             raise self.trouble
         return BatchResult(tuple(self._result(item) for item in items), {"conv1": 0.25})
+
+    def explain(self, model: str, shown: Shown) -> Explained:
+        self.shown.append((model, shown))
+        self.explaining.set()
+        self.gate.wait(10)
+        if shown.layer == "nope":
+            raise InvalidParameter("unknown layer 'nope'; layers: layer3.1.conv1")
+        return Explained.model_validate(EXPLAINED_EXAMPLE)
 
     def _result(self, item: Item) -> ImageResult:
         red = cast(tuple[int, int, int], item.prepared)[0]

@@ -9,7 +9,8 @@ from tests.app.harness import Client, FakeEngine, encoded, serving
 PNG = encoded()
 OPEN: tuple[str, ...] = ("/livez", "/readyz", "/startupz", "/metrics", "/v2/health/live", "/v2/health/ready")
 OPEN += ("/v2/models/small/ready", "/v2/models/small/versions/1/ready")
-USE = (("GET", "/config"), ("GET", "/models"), ("GET", "/v2/models/small"), ("POST", "/classify"))
+USE: tuple[tuple[str, str], ...] = (("GET", "/config"), ("GET", "/models"), ("GET", "/v2/models/small"))
+USE += (("POST", "/classify"), ("POST", "/explain"))
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -128,7 +128,7 @@ def test_the_documentation_describes_every_path(client: Client) -> None:
     assert all(source.startswith("/") and client.get(source).status_code == 200 for source in sources)  # no internet
     paths = client.get("/openapi.json").json()["paths"]
     assert {path for path in paths if not path.startswith("/v2")} == {
-        *("/classify", "/config", "/models", "/models/{model}/load", "/models/{model}/unload"),
+        *("/classify", "/explain", "/config", "/models", "/models/{model}/load", "/models/{model}/unload"),
         *("/metrics", "/livez", "/readyz", "/startupz"),
     }
     assert {path.removeprefix("/v2") for path in paths if path.startswith("/v2")} == {
