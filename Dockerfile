@@ -23,6 +23,11 @@ RUN packages=$(echo /opt/haste/lib/python3.*/site-packages) \
     && find "$packages" -name '*.pyi' -delete \
     && strip --strip-unneeded "$packages"/torch/lib/libtorch_cpu.so "$packages"/torch/lib/libtorch_python.so
 
+# Where the base has Debian's own Python, the headers to compile against come apart from it.
+# hadolint ignore=DL3008
+RUN test -e "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
+    || (apt-get update && apt-get install --yes --no-install-recommends python3-dev && rm -rf /var/lib/apt/lists/*)
+
 COPY pyproject.toml README.md LICENSE ./
 COPY haste/ haste/
 COPY app/ app/
@@ -39,7 +44,8 @@ FROM ${BASE_IMAGE} AS runtime
 LABEL org.opencontainers.image.title="haste-edge" \
       org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 haste \
-    && useradd --uid 10001 --gid haste --no-create-home --home-dir /tmp --shell /usr/sbin/nologin haste
+    && useradd --uid 10001 --gid haste --no-create-home --home-dir /tmp --shell /usr/sbin/nologin haste \
+    && install --directory --owner haste --group haste --mode 0700 /var/lib/haste
 COPY --from=build /opt/haste /opt/haste
 ENV PATH=/opt/haste/bin:$PATH PYTHONDONTWRITEBYTECODE=1 HASTE_HOST=0.0.0.0 HASTE_PORT=8000
 WORKDIR /tmp
