@@ -12,4 +12,4 @@ for name in BASE_IMAGE TORCH_INDEX_URL; do
     [ -n "${!name:-}" ] && arguments+=(--build-arg "$name=${!name}")
 done
 buildah bud "${arguments[@]}" "$@" .
-buildah images --format '{{.Name}}:{{.Tag}} {{.Size}}' "${tag%%:*}"
+buildah images --format "{{.Name}}:{{.Tag}} {{.Size}}" "$tag"

@@ -1,4 +1,4 @@
-"""Runs the image as docker-compose.yml says, but with crun alone, and asks it from inside; as root, on Linux.
+"""Runs the image as docker-compose.yml says, but with runc alone, and asks it from inside; as root, on Linux.
 
 The container's network is its own loopback. Prints what was found as JSON; exit status 1 where a promise is broken.
 """
@@ -6,6 +6,7 @@ The container's network is its own loopback. Prints what was found as JSON; exit
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 NAME = "haste-proof"
-READY_SECONDS = 120
+READY_SECONDS = 300
 SECCOMP = Path("/usr/share/containers/seccomp.json")
 CLASSIFY = """
 import haste, json, pathlib, urllib.request as r
@@ -58,7 +59,7 @@ def output(*command: str) -> str:
 
 def inside(*command: str) -> subprocess.CompletedProcess[str]:
     """A command in the running container, as the container's user."""
-    return subprocess.run(["crun", "exec", NAME, *command], capture_output=True, text=True, check=False)
+    return subprocess.run(["runc", "exec", NAME, *command], capture_output=True, text=True, check=False)
 
 
 def asked(code: str) -> Any:
@@ -71,12 +72,12 @@ def asked(code: str) -> Any:
 
 @contextmanager
 def bundle(image: str, service: dict[str, Any]) -> Iterator[Path]:
-    """A folder for crun, on the image's own files."""
+    """A folder for runc, on the image's own files."""
     config = json.loads(output("buildah", "inspect", "--type", "image", image))["OCIv1"]["config"]
     container = output("buildah", "from", image)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            output("crun", "spec", "--bundle", folder)
+            output("runc", "spec", "--bundle", folder)
             file = Path(folder, "config.json")
             spec = json.loads(file.read_text(encoding="utf-8"))
             volume = Path(folder, "volume")
@@ -123,22 +124,29 @@ def _seccomp(profile: dict[str, Any]) -> dict[str, Any]:
     rules = [
         {name: rule[name] for name in ("names", "action", "args", "errnoRet") if rule.get(name) is not None}
         for rule in profile["syscalls"]
-        if not rule.get("includes")
+        if _applies(rule.get("includes") or {})
     ]
     return {"defaultAction": profile["defaultAction"], "defaultErrnoRet": profile["defaultErrnoRet"], "syscalls": rules}
+
+
+def _applies(includes: dict[str, list[str]]) -> bool:
+    """Whether a rule is for this processor, and for no capability."""
+    names = {"x86_64": "amd64", "aarch64": "arm64"}
+    own = names.get(platform.machine(), platform.machine())
+    return "caps" not in includes and own in includes.get("arches", [own])
 
 
 def prove(image: str, service: dict[str, Any]) -> dict[str, Any]:
     """Start, ask, end."""
     with bundle(image, service) as folder, (folder / "log").open("w+b") as log:
         begun = time.monotonic()
-        run = ["crun", "run", "--bundle", str(folder), NAME]
+        run = ["runc", "run", "--bundle", str(folder), NAME]
         with subprocess.Popen(run, stdout=log, stderr=log) as process:
             try:
                 found: dict[str, Any] = {"seconds_to_ready": round(_ready(process, folder / "log") - begun, 2)}
                 return found | _asked(service, process)
             finally:
-                subprocess.run(["crun", "delete", "--force", NAME], capture_output=True, check=False)
+                subprocess.run(["runc", "delete", "--force", NAME], capture_output=True, check=False)
 
 
 def _ready(process: subprocess.Popen[bytes], log: Path) -> float:
@@ -151,7 +159,7 @@ def _ready(process: subprocess.Popen[bytes], log: Path) -> float:
 
 
 def _asked(service: dict[str, Any], process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    pid = json.loads(output("crun", "state", NAME))["pid"]
+    pid = json.loads(output("runc", "state", NAME))["pid"]
     doctor = json.loads(inside("haste", "doctor", "--json").stdout)["checks"]
     found = {
         "health_check": inside(*service["healthcheck"]["test"][1:]).returncode,
@@ -163,7 +171,7 @@ def _asked(service: dict[str, Any], process: subprocess.Popen[bytes]) -> dict[st
         "peak_mib": _mib(pid, "VmHWM"),
     }
     signalled = time.monotonic()
-    output("crun", "kill", NAME, "SIGTERM")
+    output("runc", "kill", NAME, "SIGTERM")
     found["exit_status"] = process.wait(60)
     return found | {"seconds_to_end": round(time.monotonic() - signalled, 2)}
 
