@@ -4,7 +4,7 @@ ARG BASE_IMAGE=python:3.11.13-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 ARG TORCH_INDEX_URL=""
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PYTHONDONTWRITEBYTECODE=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -15,12 +15,13 @@ RUN /opt/build/bin/pip --python /opt/haste/bin/python install \
         ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} -r requirements/torch.txt \
     && /opt/build/bin/pip --python /opt/haste/bin/python install --require-hashes -r requirements/serve.lock \
     && /opt/build/bin/pip install --require-hashes -r requirements/build.lock
-# What the service never reads: headers, tests and tools of torch, type stubs, the symbols of a debugger.
+# What the service never reads: headers, tests and tools of torch, type stubs, the symbols of a debugger, and bytecode,
+# which is written below for what is used.
 RUN packages=$(echo /opt/haste/lib/python3.*/site-packages) \
     && rm -rf "$packages"/torch/include "$packages"/torch/share "$packages"/torch/test "$packages"/torch/lib/*test*.so \
     && find "$packages/torch/bin" -mindepth 1 ! -name torch_shm_manager -delete \
     && find "$packages" -name tests -type d -prune ! -path '*/numpy/*' -exec rm -rf {} + \
-    && find "$packages" -name '*.pyi' -delete \
+    && find "$packages" '(' -name '*.pyi' -o -name '*.pyc' ')' -delete \
     && strip --strip-unneeded "$packages"/torch/lib/libtorch_cpu.so "$packages"/torch/lib/libtorch_python.so
 
 # Where the base has Debian's own Python, the headers to compile against come apart from it.
