@@ -9,7 +9,8 @@ import re
 import resource
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -45,14 +46,25 @@ def add_doctor(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Print every check; 0 without a problem, 1 otherwise."""
-    logging.getLogger("app").setLevel(logging.CRITICAL)  # what the parts would log is in the checks
-    checks = examine(os.environ)
+    with _quiet(logging.getLogger("app")):
+        checks = examine(os.environ)
     sound = all(check.state != "problem" for check in checks)
     if args.json:
         print(json.dumps({"ok": sound, "checks": [asdict(check) for check in checks]}, indent=1))  # noqa: T201
     else:
         Console().print(_table(checks))
     return 0 if sound else 1
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """What the parts would log is in the checks."""
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _table(checks: list[Check]) -> Table:
