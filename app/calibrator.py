@@ -28,6 +28,7 @@ class Calibrator:
         self._measured = None if file is None else Measured.load(file)
         self._seconds = seconds
         self._applied: dict[str, tuple[Calibration, Measured]] = {}
+        self.refused: dict[str, str] = {}  # by model, why the file does not fit it
         self._batches = tuple(dict.fromkeys(min(size, most_images) for size in (1, 2, 4, most_images)))
 
     def still_holds(self, network: nn.Module, name: str) -> Calibration | None:
@@ -52,6 +53,7 @@ class Calibrator:
             if reason is None:
                 network.forms = self._measured.form
                 return self._remember(record.name, "file", self._measured)
+            self.refused[record.name] = reason
             _log.warning(
                 "%s is refused for model %s: %s; make a new one: haste calibrate", self._file, record.name, reason
             )

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import socket
 import ssl
 import sys
@@ -13,9 +14,10 @@ from pydantic import ValidationError
 from app import log
 from app.main import create_app
 from app.memory import return_large_blocks
+from app.notify import Notifier
 from app.server import Server
 from app.service import Service
-from app.settings import Settings
+from app.settings import Settings, faults
 from app.tls import tls_context
 
 _log = logging.getLogger(__name__)
@@ -37,17 +39,15 @@ def run(args: argparse.Namespace) -> int:
         log.configure(settings.log_level)
         return_large_blocks()
         tls = tls_context(settings.tls_certificate, settings.tls_key)
+        notifier = Notifier.of(os.environ)
         app = create_app(settings)
         listener = bind(settings.host, settings.port)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = "_".join(str(part) for part in first["loc"][:1])
-        where = f"HASTE_{name.upper()}: " if name else ""
-        return _refuse(where + first["msg"].removeprefix("Value error, "))
+        return _refuse(faults(error)[0])
     except ValueError as error:
         return _refuse(str(error))
     with listener:
-        return serve(app, settings, listener, tls)
+        return serve(app, settings, listener, tls, notifier)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -70,10 +70,12 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: FastAPI, settings: Settings, listener: socket.socket, tls: ssl.SSLContext | None) -> int:
+def serve(
+    app: FastAPI, settings: Settings, listener: socket.socket, tls: ssl.SSLContext | None, notifier: Notifier
+) -> int:
     """Run the server on the socket; 0, or 2 where a model could not be loaded."""
     service: Service = app.state.service
-    server = Server(app, settings, tls)
+    server = Server(app, settings, tls, notifier)
     service.on_failure = server.stop
     sys.stdout.write(greeting(service, listener, "http" if tls is None else "https"))
     sys.stdout.flush()

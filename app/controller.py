@@ -14,6 +14,8 @@ from app.objective import CALL_SECONDS, Change, Objective
 from app.plan import Batch, Planner, Waiting
 
 W = TypeVar("W", bound=Waiting)
+SWITCHED_OFF, UNCALIBRATED = "it is switched off", "there is no calibration that holds"
+"""Why a controller may do nothing, besides that no level is faster."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,9 @@ class Controller:
 
     def _off(self, own: ModelController, objective: Objective) -> str | None:
         if not objective.enabled:
-            return "it is switched off"
+            return SWITCHED_OFF
         if not own.latency.calibrated:
-            return "there is no calibration that holds"
+            return UNCALIBRATED
         return None if len(own.rungs) > 1 else f"no level from {own.ceiling} down to L_min {objective.L_min} is faster"
 
     def _other_load(self, now: float, model: str) -> float:

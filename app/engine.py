@@ -85,6 +85,11 @@ class TorchEngine:
             "implementation": implementation(),
         }
 
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """By model that was loaded, why the calibration file does not fit it."""
+        return self._calibrator.refused
+
     def load(self, model: str) -> None:
         torch.set_num_threads(self._threads)  # OpenMP keeps this for each thread, and this is the one that computes
         network, record = load_pretrained(model)

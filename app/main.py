@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -13,23 +14,25 @@ from app.routes import ROUTERS
 from app.service import Service
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.engine import TorchEngine
+
 _DESCRIPTION = """Classifies images with networks whose look-alike channels are merged while they run (HASTE).
 `L`, the number of hash hyperplanes, trades accuracy for FLOPs: per request, per model, or for all."""
 
 
+def torch_engine(settings: Settings) -> "TorchEngine":
+    """The real engine of these settings. ValueError where one does not fit."""
+    from app.calibrator import Calibrator
+    from app.engine import TorchEngine
+
+    calibrator = Calibrator(settings.calibration, settings.calibration_ms / 1e3, settings.max_batch_images)
+    return TorchEngine(settings.models, settings.preset, settings.L, settings.threads, calibrator)
+
+
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     """The application; without an engine, the real one of these settings. ValueError where a setting does not fit."""
-    if engine is None:
-        from app.calibrator import Calibrator
-        from app.engine import TorchEngine
-
-        engine = TorchEngine(
-            settings.models,
-            settings.preset,
-            settings.L,
-            settings.threads,
-            Calibrator(settings.calibration, settings.calibration_ms / 1e3, settings.max_batch_images),
-        )
+    engine = torch_engine(settings) if engine is None else engine
     service = Service(settings, engine)
 
     @asynccontextmanager

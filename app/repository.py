@@ -48,6 +48,11 @@ class Repository:
         self._configure, self._on_ready, self._standstill = configure, on_ready, standstill
         self.entries = {info.name: Entry() for info in engine.models}
 
+    @property
+    def loading(self) -> bool:
+        """Whether a model is being loaded, or waits to be."""
+        return any(entry.state == "LOADING" for entry in self.entries.values())
+
     def ready(self, model: str) -> bool:
         return self.entries[model].state == "READY"
 

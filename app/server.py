@@ -6,6 +6,7 @@ import math
 import signal
 import socket
 import ssl
+import time
 from types import FrameType
 from typing import Any
 
@@ -13,8 +14,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.connection import Connection, ConnectionLimits
+from app.notify import Notifier
 from app.service import Service
 from app.settings import Settings
+from app.supervision import Supervision
 
 _BACKLOG = 2048
 _LOOK_SECONDS = 0.05
@@ -30,7 +33,9 @@ class Server(uvicorn.Server):
     whether everything that was accepted was answered: not where that took too long or was cut short.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, app: FastAPI, settings: Settings, tls: ssl.SSLContext | None = None, notifier: Notifier | None = None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -46,6 +51,7 @@ class Server(uvicorn.Server):
             )
         )
         self._service: Service = app.state.service
+        self._supervision = Supervision(self._service, notifier or Notifier())
         self._tls = tls
         self.all_answered = False
         self._drain_seconds = settings.drain_ms / 1000
@@ -81,9 +87,15 @@ class Server(uvicorn.Server):
             )
             self.servers.append(server)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second while it serves."""
+        self._supervision.look(time.monotonic())
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, stop listening, finish."""
         self._service.draining = True
+        self._supervision.stopping()
         for connection in tuple(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.drain()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -101,6 +101,10 @@ class Service:
     def standing(self, model: str) -> Standing:
         """How the controller steers a model now."""
         return self.controller.standing(time.perf_counter(), model)
+
+    def engine_turn(self) -> Future[None]:
+        """Done once the engine's thread has come to it, behind what it is at and what waits; not after `stop`."""
+        return self._thread.submit(_nothing)
 
     def _on_batch(self, batch: Batch[Job[Ask]], result: BatchResult, seconds: float) -> None:
         self.metrics.batch(batch.model, len(batch.jobs), batch.reason, result.compression)
@@ -250,6 +254,10 @@ class Service:
             compute_infer=last.forward_seconds,
             compute_output=postprocess_seconds,
         )
+
+
+def _nothing() -> None:
+    """What the engine's thread does to show that it lives."""
 
 
 def _objective(settings: Settings, engine: Engine) -> Objective:

@@ -1,36 +1,36 @@
 """Every knob of the service, once: its default, its unit in the name, and what it does."""
 
 import ipaddress
+import math
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-CGROUP = Path("/sys/fs/cgroup")
+from app.cgroup import cpu_quota
+
 _MIB = 2**20
+_PIXEL_BYTES, _PARSED_COPIES = 20, 3
+"""What decoding takes of a pixel, and parsing of a body, at most."""
 
 
-def available_cpus(cgroup: Path = CGROUP) -> int:
-    """CPUs that this process may use: the least of its affinity and its container's quota, rounded up, at least 1."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota_us, period_us = _quota(cgroup)
-    allowed = -(-quota_us // period_us) if quota_us > 0 and period_us > 0 else affinity
-    return max(1, min(affinity, allowed))
+def cores() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _quota(cgroup: Path) -> tuple[int, int]:
-    """CPU quota and period in microseconds, of control groups version 2 or 1; (-1, -1) where there is none."""
-    version_1 = [cgroup / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
-    for files in ([cgroup / "cpu.max"], version_1):
-        try:
-            quota, period = " ".join(file.read_text(encoding="ascii") for file in files).split()[:2]
-            return int(quota), int(period)
-        except (OSError, ValueError):  # absent, or "max"
-            continue
-    return -1, -1
+def cpus(processors: int, quota: float | None) -> int:
+    """How many threads can run at once: the quota, in CPUs, is rounded up; at least 1."""
+    return max(1, processors if quota is None else min(processors, math.ceil(quota)))
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use: the least of its affinity and its control groups' quota."""
+    return cpus(cores(), cpu_quota())
 
 
 def _names(value: Any) -> Any:
@@ -49,6 +49,17 @@ def _cpus_default(help_text: str) -> Any:
         description=help_text,
         json_schema_extra={"default_text": "the CPU quota"},
     )
+
+
+def faults(error: ValidationError) -> list[str]:
+    """What is wrong with settings, one line each, by the names of their variables; never a value, it may be a key."""
+    return [_fault(found) for found in error.errors(include_url=False)]
+
+
+def _fault(found: ErrorDetails) -> str:
+    name = "_".join(str(part) for part in found["loc"][:1])
+    where = f"HASTE_{name.upper()}: " if name else ""
+    return where + found["msg"].removeprefix("Value error, ")
 
 
 class Settings(BaseSettings):
@@ -130,7 +141,7 @@ class Settings(BaseSettings):
         25_000_000,
         ge=1,
         le=80_000_000,
-        description="Most pixels of an image, by its header; to decode one takes up to 20 bytes a pixel.",
+        description=f"Most pixels of an image, by its header; to decode one takes up to {_PIXEL_BYTES} bytes a pixel.",
     )
     max_images: int = Field(16, ge=1, description="Most images in a request.")
     max_request_bytes: int = Field(32 * _MIB, ge=1, description="Largest request body.")
@@ -205,6 +216,10 @@ class Settings(BaseSettings):
                 f"max_request_bytes ({self.max_request_bytes})"
             )
         return self
+
+    def request_bytes(self, image_pixels: int) -> int:
+        """Bytes that requests can take at their worst: an image of so many pixels in every decoder, and all bodies."""
+        return self.decode_threads * _PIXEL_BYTES * image_pixels + _PARSED_COPIES * self.max_bytes_in_flight
 
     @property
     def on_loopback(self) -> bool:

@@ -14,6 +14,7 @@ import uvloop
 from app.cli import bind
 from app.contract import Engine
 from app.main import create_app
+from app.notify import Notifier
 from app.server import Server
 from app.service import Service
 from app.settings import Settings
@@ -76,11 +77,13 @@ def statuses(data: bytes) -> list[int]:
 
 
 @contextmanager
-def live(engine: Engine, tls: ssl.SSLContext | None = None, **settings: Any) -> Iterator[Live]:
+def live(
+    engine: Engine, tls: ssl.SSLContext | None = None, notifier: Notifier | None = None, **settings: Any
+) -> Iterator[Live]:
     """A server that is ready; it must end by itself when it is told to stop."""
     values = Settings(**({"decode_threads": 2, "threads": 1, "drain_ms": 0, "port": 0} | settings))
     app = create_app(values, engine)
-    server = Server(app, values, tls)
+    server = Server(app, values, tls, notifier)
     with bind("127.0.0.1", 0) as listener:
         running = Live(server, listener.getsockname()[1], cast(Service, app.state.service))
         thread = threading.Thread(target=lambda: uvloop.run(server.serve(sockets=[listener])))

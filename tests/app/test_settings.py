@@ -1,16 +1,14 @@
 """Settings: read from the environment, checked, documented; and the command that uses them."""
 
 import argparse
-import os
 import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from app.cli import add_serve, bind
-from app.settings import Settings, available_cpus
+from app.settings import Settings, available_cpus, cpus
 from app.settings_doc import settings_markdown
 
 
@@ -51,29 +49,10 @@ def test_values_that_do_not_fit_are_refused(values: dict[str, Any]) -> None:
         Settings(**values)
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu.max": "100000 100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({"cpu.max": "nonsense"}, None),
-        ({}, None),
-    ],
-)
-def test_threads_follow_the_cpu_quota(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert available_cpus(tmp_path) == (expected or len(os.sched_getaffinity(0)))
-
-
-def test_a_quota_of_a_part_of_a_cpu_is_rounded_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cpu.max").write_text("250000 100000\n")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-    assert available_cpus(tmp_path) == 3
+def test_threads_follow_the_cpu_quota_and_a_part_of_a_cpu_counts_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [cpus(4, quota) for quota in (0.1, 1.0, 2.5, 4.0, 64.0, None)] == [1, 1, 3, 4, 4, 4]
+    monkeypatch.setattr("app.settings.cpu_quota", lambda: 0.5)
+    assert available_cpus() == 1
 
 
 def test_every_setting_is_documented_and_nothing_depends_on_the_machine() -> None:

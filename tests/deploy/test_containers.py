@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from app.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -32,9 +34,14 @@ def test_the_compose_file_follows_the_compose_specification() -> None:
 def test_the_image_does_not_run_as_root_and_says_when_it_is_ready() -> None:
     last_stage = DOCKERFILE.split("\nFROM ")[-1]
     assert "\nUSER 10001:10001\n" in last_stage
-    assert "HEALTHCHECK" in last_stage
-    assert "/readyz" in last_stage
+    assert 'CMD ["python", "-m", "app.probe"]' in last_stage
     assert "curl" not in last_stage
+    assert "apt-get" not in last_stage
+
+
+def test_the_dockerfile_names_no_processor_and_no_index() -> None:
+    commands = [line for line in DOCKERFILE.splitlines() if not line.startswith("#")]
+    assert not any(word in line for line in commands for word in ("amd64", "arm64", "x86_64", "aarch64", "://"))
 
 
 def test_what_the_dockerfile_copies_is_not_ignored() -> None:
@@ -53,7 +60,26 @@ def test_every_container_is_confined(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
-    assert "mem_limit" in service
+    assert service["read_only"] is True
+    assert service["user"].split(":")[0] not in ("", "0", "root")
+    assert {"mem_limit", "cpus", "pids_limit", "stop_grace_period", "restart"} <= set(service)
+    assert "curl" not in service["healthcheck"]["test"]
+    assert all("noexec" in mount for mount in service.get("tmpfs", ()))
+
+
+def test_what_the_service_keeps_lies_on_a_volume() -> None:
+    service = SERVICES["haste"]
+    (state,) = (line.partition("=")[2] for line in service["environment"] if line.startswith("HASTE_STATE_FILE="))
+    folder = str(Path(state).parent)
+    assert [volume.split(":")[1] for volume in service["volumes"]] == [folder]
+    assert f" {folder}\n" in DOCKERFILE
+    assert service["user"] == "10001:10001"
+
+
+def test_the_service_has_time_to_finish_before_it_is_killed() -> None:
+    settings = Settings()
+    needed = (settings.drain_ms + settings.shutdown_timeout_ms) / 1e3
+    assert float(SERVICES["haste"]["stop_grace_period"].removesuffix("s")) > needed
 
 
 @pytest.mark.parametrize("name", SERVICES)
