@@ -12,7 +12,8 @@ TORCH_INDEX_URL ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-package torch --constraint requirements/torch.txt
 
-.PHONY: help run test test-alerts check check-native check-asan check-tsan format docs figures bench lock install clean
+.PHONY: help run test test-alerts check check-native check-asan check-tsan format docs docs-site figures bench lock install \
+	clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -52,8 +53,12 @@ format: $(VENV)/.dev  ## rewrite the sources as `make check` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.dev  ## write the generated pages and README's results
+docs: $(VENV)/.dev  ## write the generated pages and the generated blocks of others
 	$(BIN)/python scripts/make_docs.py
+
+docs-site: $(VENV)/.dev  ## build site/ from the pages: warnings are errors, links and anchors are checked, nothing is fetched
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -b html . site
+	$(BIN)/python scripts/check_site.py site
 
 figures: $(VENV)/.dev  ## draw docs/images from benchmarks/results
 	$(BIN)/python scripts/draw_figures.py
@@ -73,7 +78,7 @@ lock: $(VENV)/.dev  ## resolve pyproject.toml anew into requirements/*.lock
 install: $(VENV)/.dev  ## create the environment and install everything, development tools included
 
 clean:  ## remove caches and build results (neither the environment nor state/)
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find haste app scripts tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -8,9 +8,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.errors import MalformedBody
 
-_MAX_PARTS = 1024
-_MAX_HEADERS = 8  # of a part
-_MAX_HEADER_BYTES = 2_048
+MAX_PARTS = 1024
+MAX_HEADERS = 8  # of a part
+MAX_HEADER_BYTES = 2_048
 
 
 @dataclass
@@ -33,8 +33,8 @@ def parse_multipart(body: bytes, content_type: str) -> list[Part]:
         parser = MultipartParser(
             boundary,
             collector.callbacks(),  # type: ignore[arg-type]
-            max_header_count=_MAX_HEADERS,
-            max_header_size=_MAX_HEADER_BYTES,
+            max_header_count=MAX_HEADERS,
+            max_header_size=MAX_HEADER_BYTES,
         )
         parser.write(body)
         parser.finalize()
@@ -58,8 +58,8 @@ class _Collector:
         return {f"on_{name}": getattr(self, f"on_{name}") for name in names}
 
     def on_part_begin(self) -> None:
-        if len(self.parts) == _MAX_PARTS:
-            raise MalformedBody(f"a multipart body may have {_MAX_PARTS} parts")
+        if len(self.parts) == MAX_PARTS:
+            raise MalformedBody(f"a multipart body may have {MAX_PARTS} parts")
         self.parts.append(Part())
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:

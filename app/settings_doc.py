@@ -21,10 +21,11 @@ def settings_markdown() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    return f"| `HASTE_{name.upper()}` | {_default(field)} | {(field.description or '').replace('|', '/')} |\n"
+    return f"| `HASTE_{name.upper()}` | {default_text(field)} | {(field.description or '').replace('|', '/')} |\n"
 
 
-def _default(field: FieldInfo) -> str:
+def default_text(field: FieldInfo) -> str:
+    """A setting's default as the documents show it."""
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "default_text" in extra:
         return str(extra["default_text"])

@@ -1,4 +1,4 @@
-"""Figures: the paper's, from rows of `haste eval --json`, and what a calibration found; needs the extra `figures`."""
+"""Figures of whole networks, from rows of `haste eval` and `haste bench` and from a calibration; extra `figures`."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,36 +15,121 @@ Row = Mapping[str, Any]
 
 
 def draw_accuracy_and_flops(rows: Iterable[Row], path: Path) -> None:
-    """Top-1 and the share of FLOPs saved against L, one line a preset; `exact` and dense as level lines. Writes a PNG.
+    """Top-1 and the share of FLOPs saved against L, a line for each of `lines`; `exact` and dense level. Writes a PNG.
 
     rows: as `haste eval --json` writes them, fractions in 0..1. ValueError where no row has an integer L.
     """
     rows = list(rows)
-    presets = {row["preset"]: None for row in rows if isinstance(row["L"], int)}
-    if not presets:
-        raise ValueError("no row has an integer L: nothing to draw")
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     accuracy, saved = figure.subplots(1, 2)
-    for preset in presets:
-        _line(accuracy, rows, preset, "top1")
-        _line(saved, rows, preset, "flop_reduction")
+    for name, own in lines(rows).items():
+        for axes, value in ((accuracy, "top1"), (saved, "flop_reduction")):
+            axes.plot([row["L"] for row in own], [100 * row[value] for row in own], marker="o", label=name)
     accuracy.axhline(100 * rows[0]["dense_top1"], color="0.4", linestyle="--", label="dense")
-    for row in rows:
-        if row["L"] == "exact" and row["preset"] == "default":
-            saved.axhline(100 * row["flop_reduction"], color="0.4", linestyle=":", label="exact (zeros only)")
+    saved.axhline(100 * _exact(rows), color="0.4", linestyle=":", label="exact (zeros only)")
     for axes, label in ((accuracy, "top-1, %"), (saved, "FLOPs saved, %")):
         axes.set(xlabel="hyperplanes L", ylabel=label)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(fontsize=8)
     figure.suptitle(f"{rows[0]['model']}, {rows[0]['images']:,} test images")
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=120)
 
 
-def _line(axes: Axes, rows: list[Row], preset: str, value: str) -> None:
-    points = sorted(
-        (row["L"], 100 * row[value]) for row in rows if row["preset"] == preset and isinstance(row["L"], int)
-    )
-    axes.plot([x for x, _ in points], [y for _, y in points], marker="o", label=f"preset {preset}")
+def draw_accuracy_against_flops(rows: Iterable[Row], path: Path) -> None:
+    """Top-1 over the share of FLOPs saved, a line for each of `lines`, whole and from `exact` on. Writes a PNG.
+
+    rows: as above; ValueError where no row has an integer L.
+    """
+    rows = list(rows)
+    dense, exact, found = 100 * rows[0]["dense_top1"], 100 * _exact(rows), lines(rows)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    whole, near = figure.subplots(1, 2)
+    for axes in (whole, near):
+        for name, own in found.items():
+            axes.plot(*_points(own), marker="o", markersize=4, label=name)
+        axes.plot(exact, dense, "k*", markersize=11, label="exact: no loss")
+        axes.axhline(dense, color="0.4", linestyle="--", label="dense")
+        axes.set(xlabel="FLOPs saved, % of the whole network", ylabel="top-1, %")
+        axes.grid(alpha=0.3)
+    _name_levels(whole, found.get("preset paper", ()))
+    closest = [row for own in found.values() for row in own if 100 * row["flop_reduction"] > exact]
+    if closest:
+        saved, top1 = _points(closest)
+        near.set(xlim=(exact - 2, max(saved) + 2), ylim=(min(top1) - 1, dense + 1))
+        _name_levels(near, closest)
+    whole.legend(loc="lower left", fontsize=8)
+    figure.suptitle(f"{rows[0]['model']}, {rows[0]['images']:,} test images; L at the points")
+    figure.savefig(path, dpi=120)
+
+
+def lines(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows of an integer L by how the network ran, in order of L. ValueError where there are none."""
+    found: dict[str, list[Row]] = {}
+    for row in sorted((row for row in rows if isinstance(row["L"], int)), key=lambda row: int(row["L"])):
+        name = f"preset {row['preset']}" + (", no merging" if row["merge"] == "none" else "")
+        found.setdefault(name, []).append(row)
+    if not found:
+        raise ValueError("no row has an integer L: nothing to draw")
+    return found
+
+
+def _exact(rows: Iterable[Row]) -> float:
+    """What skipping zeros alone saves; 0 where nothing that skips was measured."""
+    return max((float(row["flop_reduction"]) for row in rows if row["L"] == "exact"), default=0.0)
+
+
+def _points(rows: Iterable[Row]) -> tuple[list[float], list[float]]:
+    """FLOPs saved and top-1, in percent."""
+    rows = list(rows)
+    return [100 * row["flop_reduction"] for row in rows], [100 * row["top1"] for row in rows]
+
+
+def _name_levels(axes: Axes, rows: Iterable[Row]) -> None:
+    """L beside each point: above the line where it merges, below it where not."""
+    for row in rows:
+        at = (100 * row["flop_reduction"], 100 * row["top1"])
+        shift = (-4, -11) if row["merge"] == "none" else (-2, 6)
+        axes.annotate(str(row["L"]), at, shift, textcoords="offset points", fontsize=7, color="0.3")
+
+
+_PARTS = (
+    ("multiplying_ms", "multiply", "tab:blue"),
+    ("listing_ms", "find zeros", "tab:green"),
+    ("merging_ms", "merge", "tab:orange"),
+    ("hashing_ms", "hash", "tab:red"),
+)
+
+
+def draw_where_time_goes(rows: Iterable[Row], path: Path) -> None:
+    """Milliseconds of each stage of a ResNet in four ways, by what they are spent on. Writes a PNG.
+
+    rows: as `haste bench --layers` writes them, with one integer L. A layer that was not measured in a way stands there
+    as in the way before it.
+    """
+    rows = [row for row in rows if row["layer"].startswith("layer")]
+    (level,) = {row["L"] for row in rows if isinstance(row["L"], int)}
+    ways = (("dense", "dense"), ("exact", "zeros"), (level, "zeros"), (level, "merge"))
+    names = ("dense", "exact", f"L={level}", f"L={level}\nmerging")
+    stages = sorted({row["layer"].split(".")[0] for row in rows})
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.subplots()
+    taken: dict[str, Row] = {}
+    for place, way in enumerate(ways):
+        taken |= {row["layer"]: row for row in rows if (row["L"], row["form"]) == way}
+        at = [6 * stage + 1.2 * place for stage in range(len(stages))]
+        bottom = [0.0] * len(stages)
+        for part, label, colour in _PARTS:
+            heights = [sum(row[part] for name, row in taken.items() if name.startswith(f"{s}.")) for s in stages]
+            axes.bar(at, heights, bottom=bottom, width=1.0, color=colour, label=None if place else label)
+            bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+    ticks = [(6 * stage + 1.2 * place, name) for stage in range(len(stages)) for place, name in enumerate(names)]
+    axes.set_xticks(*zip(*ticks, strict=True), fontsize=6.5)
+    for stage, name in enumerate(stages):
+        axes.text(6 * stage + 1.8, -0.2, name, ha="center", transform=axes.get_xaxis_transform())
+    axes.set(ylabel="ms an image, one thread")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=130)
 
 
 def draw_calibration(found: Calibration, path: Path) -> None:

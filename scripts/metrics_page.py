@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from dashboards import DASHBOARDS
 from prometheus_client.metrics_core import Metric
+from result_tables import NOTE, table
 
 from app.metrics import Metrics
 
@@ -105,6 +106,7 @@ def rows() -> list[tuple[str, ...]]:
     ]
 
 
-def metrics_page(note: str, table: str) -> str:
+def metrics_page() -> str:
     """The page."""
-    return f"{_HEAD}\n\n{note}\n\n{table}\n"
+    header = ("name", "type", "labels", "what", "used by")
+    return f"{_HEAD}\n\n{NOTE}\n\n{table(header, rows())}\n"

@@ -14,6 +14,11 @@ def blocks(page: str) -> list[tuple[str, str]]:
     return _BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
 
 
+def of_kind(page: str, kind: str) -> list[str]:
+    """The texts of a page's blocks of one kind."""
+    return [text for own, text in blocks(page) if own == kind]
+
+
 def run(command: list[str], folder: Path = ROOT) -> str:
     """What a command prints; it must not fail."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
