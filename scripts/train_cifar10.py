@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from haste.models import create_model
 from haste.models.weights import STATISTICS
 
-SETTINGS = ("model", "init", "phases", "batch", "peak_lr", "weight_decay", "average", "seed", "limit")
+SETTINGS = ("model", "init", "phases", "batch", "peak_lr", "weight_decay", "average", "seed", "limit", "precision")
 """What a run cannot change on its way."""
 MEAN, STD = STATISTICS["cifar10"]
 
@@ -46,6 +46,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--average", type=float, default=0.998, help="decay of the weight average, per step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
+                        help="of convolutions and products (autocast); weights and their updates stay float32")
     parser.add_argument("--checkpoint-steps", type=int, default=50)
     parser.add_argument("--stop-after", type=int, help="leave after this step, as an interruption would")
     parser.add_argument("--limit", type=int, help="only this many images of each split (smoke runs)")
@@ -108,7 +110,7 @@ class Run:
 
     def __init__(self, args: argparse.Namespace, device: str) -> None:
         torch.manual_seed(args.seed)
-        self.state, self.decay = args.state, args.average
+        self.state, self.decay, self.mixed = args.state, args.average, args.precision == "bfloat16"
         self.model = create_model(args.model, num_classes=len(CLASSES))
         self.average = create_model(args.model, num_classes=len(CLASSES))
         if args.init:
@@ -164,7 +166,9 @@ class Run:
         self.model.train()
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = F.cross_entropy(self.model(x), y, label_smoothing=0.1)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed):
+            logits = self.model(x)
+        loss = F.cross_entropy(logits.float(), y, label_smoothing=0.1)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

@@ -48,11 +48,13 @@ def run(monkeypatch: pytest.MonkeyPatch, splits: dict[str, Split]) -> Run:
     return train
 
 
-@pytest.mark.parametrize("step", [1, 4, 9, 11])
-def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(run: Run, tmp_path: Path, step: int) -> None:
-    whole = run(tmp_path / "whole")
-    assert run(tmp_path / "cut", "--stop-after", str(step)).step == step
-    resumed = run(tmp_path / "cut")
+@pytest.mark.parametrize(("step", "precision"), [(1, "float32"), (4, "bfloat16"), (9, "float32"), (11, "bfloat16")])
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
+    run: Run, tmp_path: Path, step: int, precision: str
+) -> None:
+    whole = run(tmp_path / "whole", "--precision", precision)
+    assert run(tmp_path / "cut", "--stop-after", str(step), "--precision", precision).step == step
+    resumed = run(tmp_path / "cut", "--precision", precision)
     assert resumed.step == whole.step == 15
     for name in ("model", "average"):
         expected, found = (getattr(r, name).state_dict() for r in (whole, resumed))
@@ -62,6 +64,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(run: R
 OTHER = {
     "model": "resnet34_cifar10", "init": "init.safetensors", "phases": "32:3", "batch": "4", "peak_lr": "0.3",
     "weight_decay": "0", "average": "0.9", "seed": "2", "limit": "20",
+    "precision": "bfloat16",
 }  # fmt: skip
 
 
