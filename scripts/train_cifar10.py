@@ -46,8 +46,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--average", type=float, default=0.998, help="decay of the weight average, per step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
-                        help="of convolutions and products (autocast); weights and their updates stay float32")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of convolutions and products (autocast); weights and their updates stay float32",
+    )
     parser.add_argument("--checkpoint-steps", type=int, default=50)
     parser.add_argument("--stop-after", type=int, help="leave after this step, as an interruption would")
     parser.add_argument("--limit", type=int, help="only this many images of each split (smoke runs)")
