@@ -95,6 +95,7 @@ class Connection(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which uvicorn leaves running after a reset
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

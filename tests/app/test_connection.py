@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -241,6 +242,16 @@ def test_an_idle_connection_is_closed() -> None:
         begun = time.monotonic()
         assert client.recv(1) == b""
         assert time.monotonic() - begun < 3
+
+
+def test_a_reset_while_idle_leaves_no_timer_behind(caplog: pytest.LogCaptureFixture) -> None:
+    with live(FakeEngine(), keep_alive_timeout_ms=1000) as running:
+        with running.open(LIVEZ) as client:
+            read_answer(client)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        running.wait_for_connections(0)
+        time.sleep(1.2)  # the server's timer counts whole seconds
+    assert "Exception in callback" not in caplog.text
 
 
 def test_over_the_limit_of_connections_only_probes_are_answered_once() -> None:
