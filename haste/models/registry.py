@@ -1,16 +1,21 @@
 """The networks by name."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
 from haste.models.resnet import resnet18, resnet18_cifar10, resnet34, resnet34_cifar10
+from haste.models.vgg import CONVOLUTIONS, vgg13_bn_half_cifar10, vgg_bn, vgg_bn_cifar10
 
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": resnet18,
     "resnet18_cifar10": resnet18_cifar10,
     "resnet34": resnet34,
     "resnet34_cifar10": resnet34_cifar10,
+    "vgg13_bn_half_cifar10": vgg13_bn_half_cifar10,
+    **{f"vgg{depth}_bn": partial(vgg_bn, depth) for depth in CONVOLUTIONS},
+    **{f"vgg{depth}_bn_cifar10": partial(vgg_bn_cifar10, depth) for depth in CONVOLUTIONS},
 }
 
 
