@@ -31,7 +31,7 @@ export function showChannels({ patch, layer }) {
   const dropped = patch.channels.filter((channel) => channel.state === "dropped");
   $("sentence-words").textContent =
     `Of ${before} channels, ${merged} share ${shared.length} buckets, ${kept.length} are kept alone ` +
-    `and ${dropped.length} are dropped because they are near zero: ${after} are convolved.`;
+    `and ${dropped.length} are dropped because they are (near) zero: ${after} are convolved.`;
   $("groups").replaceChildren(
     ...group(`Merged: ${merged} channels in ${shared.length} buckets`, shared.map(bucketOf)),
     ...group(`Kept alone: ${kept.length}`, kept.map(cellOf)),

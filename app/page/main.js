@@ -5,7 +5,7 @@ import { watchChannels } from "./channels.js";
 import { classify, showAnswer, showComparison, showKnown } from "./classify.js";
 import { offerLevel, showDevice, watchDevice } from "./device.js";
 import { $, make, say } from "./dom.js";
-import { watchFrontier } from "./frontier.js";
+import { noteTime, watchFrontier } from "./frontier.js";
 import { askForKey } from "./keys.js";
 import { explain, showMerging, watchMerging } from "./merging.js";
 import { watchPictures } from "./picture.js";
@@ -54,6 +54,7 @@ async function answer(signal) {
   const { file, model } = state;
   state.answers.haste = await classify(file, state.level, model?.name, signal);
   showAnswer(state.answers.haste);
+  noteTime(state.level, state.answers.haste.timing_ms.forward);
   for (const level of ["exact", "dense"]) {
     showComparison(state.answers, state.level, true);
     state.answers[level] ??= await classify(file, level, model?.name, signal);

@@ -111,7 +111,7 @@ function showLayers({ layer, layers }) {
     const differs = one.form !== one.served_form;
     const form = differs ? `${FORMS[one.form]} / ${FORMS[one.served_form]} *` : FORMS[one.form];
     return make("tr", { class: one.name === layer.name && "here" },
-      make("th", { scope: "row" }, name),
+      make("th", { scope: "row" }, name, make("small", { class: "narrow" }, form)),
       make("td", {}, make("span", { class: "meter" }, bar, make("span", { class: "value" }, percent(one.compression_ratio)))),
       make("td", { class: "number" }, percent(one.reduction, 0)),
       make("td", { class: "form" }, form));

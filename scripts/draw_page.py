@@ -1,0 +1,76 @@
+"""Takes the pictures of the page in docs/images: a real service, a real browser, two widths, two colour schemes."""
+
+from io import BytesIO
+from pathlib import Path
+
+from chromium import chromium
+from live_server import ROOT, LiveServer
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+FOLDER = ROOT / "docs" / "images"
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+SAMPLE, LAYER, LEVEL = "cat", "layer4.0.conv2", "10"
+CALIBRATION_MS = 500
+WAIT_MS = 60_000
+COLOURS = 96
+MAX_BYTES = 200_000
+
+
+def fill(page: Page) -> None:
+    """A sample's answer, a layer that merges, a patch, and tiles with a rate."""
+    page.click(f"button[aria-label='Sample: {SAMPLE}']")
+    page.wait_for_selector("#merging:not([hidden])", timeout=WAIT_MS)
+    page.fill("#level", LEVEL)
+    page.select_option("#layer", LAYER)
+    page.wait_for_function(
+        "([layer, level]) => document.querySelector('#patch-title').textContent.endsWith(layer)"
+        " && document.querySelector('#ours-level').textContent.endsWith(level)"
+        " && !document.querySelector('.stale')",
+        arg=[LAYER, LEVEL],
+        timeout=WAIT_MS,
+    )
+    page.wait_for_function("document.querySelector('#tile-p95').textContent.endsWith('ms')", timeout=WAIT_MS)
+    page.mouse.move(0, 0)
+
+
+def take(browser: Browser, address: str, size: str, scheme: str) -> bytes:
+    """A PNG of the whole page."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+        device_scale_factor=1,
+    )
+    page = context.new_page()
+    page.goto(address)
+    fill(page)
+    picture: bytes = page.screenshot(full_page=True)
+    context.close()
+    return picture
+
+
+def save(picture: bytes, path: Path) -> None:
+    """As a PNG of few colours; SystemExit where even so it is too large for a page of documentation."""
+    image = Image.open(BytesIO(picture)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    image.save(path, optimize=True)
+    if path.stat().st_size > MAX_BYTES:
+        raise SystemExit(f"{path} has {path.stat().st_size} bytes, more than {MAX_BYTES}: take fewer COLOURS")
+
+
+def main() -> None:
+    """All four."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    log = ROOT / "build" / "page-server.log"
+    settings = {"calibration_ms": CALIBRATION_MS, "explain_per_minute": 600}
+    with LiveServer(log, **settings) as server, chromium() as browser:
+        for size in SIZES:
+            for scheme in ("light", "dark"):
+                path = FOLDER / f"page-{size}-{scheme}.png"
+                save(take(browser, f"http://127.0.0.1:{server.port}/", size, scheme), path)
+                print(path.relative_to(ROOT), path.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()
