@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from chromium import chromium
 from live_server import LAX, ROOT, LiveServer
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.pages import WAIT_MS
 
@@ -14,6 +14,7 @@ Opener = Callable[..., Page]
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=WAIT_MS)
     with chromium() as running:
         yield running
 

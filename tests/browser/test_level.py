@@ -50,9 +50,12 @@ def test_no_two_requests_that_compute_are_under_way_at_once(page: Page) -> None:
             under_way.add(request)
             most = max(most, len(under_way))
 
+    def end(request: Request) -> None:
+        under_way.discard(request)
+
     page.on("request", begin)
-    for event in ("requestfinished", "requestfailed"):
-        page.on(event, under_way.discard)
+    page.on("requestfinished", end)
+    page.on("requestfailed", end)
     sample(page)
     expect_answer(page)
     for level in range(13, 33):
