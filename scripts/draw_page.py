@@ -9,8 +9,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 FOLDER = ROOT / "docs" / "images"
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-SAMPLE, LAYER, LEVEL = "cat", "layer4.0.conv2", "10"
+SIZES = {"desktop": (1280, 900, "#layers-title"), "phone": (390, 844, "#cell-words")}
+"""Width and height of the window, and what the picture ends above: below it is more of the same."""
+SAMPLE, LAYER, LEVEL = "cat", "layer3.1.conv2", "10"
 CALIBRATION_MS = 500
 WAIT_MS = 60_000
 COLOURS = 96
@@ -35,8 +36,8 @@ def fill(page: Page) -> None:
 
 
 def take(browser: Browser, address: str, size: str, scheme: str) -> bytes:
-    """A PNG of the whole page."""
-    width, height = SIZES[size]
+    """A PNG of the page down to its end."""
+    width, height, end = SIZES[size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
@@ -46,7 +47,10 @@ def take(browser: Browser, address: str, size: str, scheme: str) -> bytes:
     page = context.new_page()
     page.goto(address)
     fill(page)
-    picture: bytes = page.screenshot(full_page=True)
+    box = page.locator(end).bounding_box()
+    assert box is not None
+    bottom = box["y"] + page.evaluate("scrollY")
+    picture: bytes = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": width, "height": bottom})
     context.close()
     return picture
 

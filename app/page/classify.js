@@ -33,6 +33,7 @@ export function showAnswer(answer) {
     return make("li", {}, make("span", { class: "name" }, label), bar, make("span", { class: "value" }, percent(probability)));
   });
   $("bars").replaceChildren(...most);
+  $("bars").classList.remove("stale");
   const where = levelName(answer.L.used);
   $("said").textContent = `${best.label}, ${percent(best.probability)}, at ${where}; ${percent(reduction, 0)} of the FLOPs saved`;
 }

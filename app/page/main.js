@@ -79,14 +79,16 @@ async function askAll() {
 
 function usePicture(file) {
   Object.assign(state, { file, answers: {} });
-  $("bars").replaceChildren();
+  $("bars").classList.add("stale");
   $("lead").textContent = "Asking…";
   showComparison({}, state.level, true);
   askAll().finally(() => state.answers.haste || showNothing());
 }
 
 function showNothing() {
-  $("lead").textContent = $("error").hidden ? $("lead").textContent : "No answer for this picture.";
+  if ($("error").hidden) return; // another picture came
+  $("lead").textContent = "No answer for this picture.";
+  $("bars").replaceChildren();
   showComparison(state.answers, state.level, false);
 }
 
