@@ -14,7 +14,7 @@ SIZES = {"desktop": (1280, 900, "#layers-title"), "phone": (390, 844, "#cell-wor
 SAMPLE, LAYER, LEVEL = "cat", "layer3.1.conv2", "10"
 CALIBRATION_MS = 500
 WAIT_MS = 60_000
-COLOURS = 96
+COLOURS = 192
 MAX_BYTES = 200_000
 
 

@@ -5,6 +5,7 @@ import { showChannels } from "./channels.js";
 import { $, make, percent, say } from "./dom.js";
 
 const NUMBERED_COLUMNS = 8; // with more, the number of a patch is in its title alone
+const PALEST = 0.1; // of the colour, at the least ratio of the map
 const FORMS = { dense: "every FLOP", zeros: "skips zeros", merge: "merges" };
 let choose = () => {};
 
@@ -64,7 +65,8 @@ function showLayerChoice({ layer, layers }) {
 
 function showMap({ map, patch }) {
   const focused = $("cells").contains(document.activeElement);
-  const most = Math.max(...map.compression_ratio.flat(), 0.01);
+  const [least, most] = [Math.min(...map.compression_ratio.flat()), Math.max(...map.compression_ratio.flat())];
+  const heat = (ratio) => (most > least ? PALEST + (1 - PALEST) * ((ratio - least) / (most - least)) : 0.5);
   const rows = map.compression_ratio.map((ratios, row) => {
     const cells = ratios.map((ratio, column) => {
       const here = row === patch.row && column === patch.column;
@@ -73,7 +75,7 @@ function showMap({ map, patch }) {
       const attributes = { type: "button", role: "gridcell", "data-row": row, "data-column": column, title: name };
       const state = { "aria-label": name, "aria-selected": String(here), tabindex: here ? 0 : -1 };
       const cell = make("button", { ...attributes, ...state }, ...number);
-      cell.style.setProperty("--heat", ratio / most);
+      cell.style.setProperty("--heat", heat(ratio));
       return cell;
     });
     return make("div", { role: "row" }, ...cells);
@@ -82,7 +84,7 @@ function showMap({ map, patch }) {
   $("cells").style.setProperty("--rows", map.rows);
   $("cells").replaceChildren(...rows);
   if (focused) $("cells").querySelector('[aria-selected="true"]').focus();
-  const ends = [make("span", {}, "0 %"), make("i", { "aria-hidden": "true" }), make("span", {}, percent(most, 0))];
+  const ends = [make("span", {}, percent(least, 0)), make("i", { "aria-hidden": "true" }), make("span", {}, percent(most, 0))];
   $("scale").replaceChildren(...ends);
 }
 
