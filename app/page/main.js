@@ -38,14 +38,18 @@ async function waitForService() {
   if (!state.model) await load();
 }
 
-/** Run work of which the newest counts; what goes wrong is told in words. */
-function begin(newest, delay, errorId, work) {
-  return newest
-    .begin(delay, async (signal) => {
+/** Run work of which the newest counts; what goes wrong is told in words. True where it went wrong. */
+async function begin(newest, delay, errorId, work) {
+  try {
+    await newest.begin(delay, async (signal) => {
       await work(signal);
       say($(errorId), "");
-    })
-    .catch((error) => say($(errorId), sentence(error.message)));
+    });
+    return false;
+  } catch (error) {
+    say($(errorId), sentence(error.message));
+    return true;
+  }
 }
 
 const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}`;
@@ -69,9 +73,16 @@ async function look(signal) {
   showMerging(found);
 }
 
+async function askAnswer(delay) {
+  if (!(await begin(answering, delay, "error", answer)) || state.answers.haste) return;
+  $("lead").textContent = "No answer for this picture.";
+  $("bars").replaceChildren();
+  showComparison({}, state.level, false);
+}
+
 async function askAll() {
   say($("error"), "");
-  const answered = begin(answering, 0, "error", answer);
+  const answered = askAnswer(0);
   explaining.begin(0, async () => {}); // what is looked at is of the picture before
   await answered;
   if (state.answers.haste) begin(explaining, 0, "merging-error", look);
@@ -82,14 +93,7 @@ function usePicture(file) {
   $("bars").classList.add("stale");
   $("lead").textContent = "Asking…";
   showComparison({}, state.level, true);
-  askAll().finally(() => state.answers.haste || showNothing());
-}
-
-function showNothing() {
-  if ($("error").hidden) return; // another picture came
-  $("lead").textContent = "No answer for this picture.";
-  $("bars").replaceChildren();
-  showComparison(state.answers, state.level, false);
+  askAll();
 }
 
 function moveLevel(level) {
@@ -98,7 +102,7 @@ function moveLevel(level) {
   offerLevel(level);
   showComparison(state.answers, level, Boolean(state.file));
   if (!state.file) return;
-  begin(answering, SETTLE_MS, "error", answer);
+  askAnswer(SETTLE_MS);
   begin(explaining, EXPLAIN_SETTLE_MS, "merging-error", look);
 }
 
