@@ -6,14 +6,14 @@ from pathlib import Path
 from chromium import chromium
 from live_server import ROOT, LiveServer
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 FOLDER = ROOT / "docs" / "images"
 SIZES = {"desktop": (1280, 900, "#layers-title"), "phone": (390, 844, "#cell-words")}
 """Width and height of the window, and what the picture ends above: below it is more of the same."""
 SAMPLE, LAYER, LEVEL = "cat", "layer3.1.conv2", "10"
 CALIBRATION_MS = 500
-WAIT_MS = 60_000
+WAIT_MS, SETTLE_MS = 60_000, 2_000
 COLOURS = 192
 MAX_BYTES = 200_000
 
@@ -24,14 +24,11 @@ def fill(page: Page) -> None:
     page.wait_for_selector("#merging:not([hidden])", timeout=WAIT_MS)
     page.fill("#level", LEVEL)
     page.select_option("#layer", LAYER)
-    page.wait_for_function(
-        "([layer, level]) => document.querySelector('#patch-title').textContent.endsWith(layer)"
-        " && document.querySelector('#ours-level').textContent.endsWith(level)"
-        " && !document.querySelector('.stale')",
-        arg=[LAYER, LEVEL],
-        timeout=WAIT_MS,
-    )
-    page.wait_for_function("document.querySelector('#tile-p95').textContent.endsWith('ms')", timeout=WAIT_MS)
+    expect(page.locator("#patch-title")).to_contain_text(LAYER)  # no predicates: the page's policy forbids eval
+    expect(page.locator("#said")).to_contain_text(f"L = {LEVEL}")
+    expect(page.locator(".stale")).to_have_count(0)
+    expect(page.locator("#tile-p95")).to_contain_text("ms")
+    page.wait_for_timeout(SETTLE_MS)
     page.mouse.move(0, 0)
 
 
@@ -65,6 +62,7 @@ def save(picture: bytes, path: Path) -> None:
 
 def main() -> None:
     """All four."""
+    expect.set_options(timeout=WAIT_MS)
     FOLDER.mkdir(parents=True, exist_ok=True)
     log = ROOT / "build" / "page-server.log"
     settings = {"calibration_ms": CALIBRATION_MS, "explain_per_minute": 600}
