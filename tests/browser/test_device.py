@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +12,7 @@ from tests.app.live import Live, live
 from tests.browser.conftest import Opener
 from tests.browser.pages import answer_json, expect_answer, sample
 
-KEYS = {"data_key": "data-key-0123456789", "admin_key": "admin-key-0123456789"}
+KEYS: dict[str, Any] = {"data_key": "data-key-0123456789", "admin_key": "admin-key-0123456789"}
 
 
 @pytest.fixture

@@ -34,9 +34,7 @@ def test_a_patch_that_is_clicked_shows_its_channels_and_the_sentence(page: Page)
     assert "column=0" in asked[-1]
     expect(cells.first).to_have_attribute("aria-selected", "true")
     expect(page.locator("#groups .cell")).to_have_count(256)
-    before, after, ratio = re.fullmatch(  # type: ignore[union-attr]
-        r"(\d+) -> (\d+), r = (\d+\.\d) %", page.locator("#sentence").inner_text()
-    ).groups()
+    before, after, ratio = re.findall(r"\d+\.?\d*", page.locator("#sentence").inner_text())
     assert float(ratio) == round(100 * (1 - int(after) / int(before)), 1)
     kept, buckets = page.locator("#groups .cell.kept").count(), page.locator("#groups .bucket").count()
     assert kept + buckets == int(after)
