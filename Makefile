@@ -12,7 +12,7 @@ TORCH_INDEX_URL ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-package torch --constraint requirements/torch.txt
 
-.PHONY: help run test test-alerts check check-native check-asan check-tsan format docs docs-site figures bench lock install \
+.PHONY: help run test test-alerts test-page screenshots check check-native check-asan check-tsan format docs docs-site figures bench lock install \
 	clean
 
 help:  ## list the targets
@@ -27,6 +27,14 @@ test: $(VENV)/.dev  ## run the tests
 test-alerts: $(VENV)/.dev  ## check and test the alert rules and the metrics; needs promtool (Debian: prometheus)
 	@command -v promtool >/dev/null || { echo "promtool is missing: apt-get install --no-install-recommends prometheus"; exit 1; }
 	$(BIN)/python -m pytest tests/deploy/test_rules.py tests/app/test_operation.py -k "promtool or rule"
+
+test-page: $(VENV)/.browser  ## test the page in a real browser; needs Chromium (Debian: chromium)
+	@command -v chromium >/dev/null || { echo "chromium is missing: apt-get install --no-install-recommends chromium"; exit 1; }
+	$(BIN)/python -m pytest tests/browser
+
+screenshots: $(VENV)/.browser  ## take docs/images/page-*.png of a real service; needs Chromium (Debian: chromium)
+	@command -v chromium >/dev/null || { echo "chromium is missing: apt-get install --no-install-recommends chromium"; exit 1; }
+	$(BIN)/python scripts/draw_page.py
 
 check: $(VENV)/.dev  ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -71,6 +79,7 @@ bench: $(VENV)/.bench  ## race against other runtimes; writes build/race.json
 lock: $(VENV)/.dev  ## resolve pyproject.toml anew into requirements/*.lock
 	$(LOCK) --upgrade pyproject.toml --extra serve --extra figures --extra dev -o requirements/dev.lock
 	$(LOCK) pyproject.toml --extra serve --constraint requirements/dev.lock -o requirements/serve.lock
+	$(LOCK) pyproject.toml --extra serve --extra dev --extra browser --constraint requirements/dev.lock -o requirements/browser.lock
 	$(LOCK) pyproject.toml --extra bench --constraint requirements/dev.lock -o requirements/bench.lock
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - --constraint requirements/dev.lock -o requirements/build.lock
@@ -103,4 +112,8 @@ $(VENV)/.dev: $(VENV)/.serve requirements/dev.lock
 
 $(VENV)/.bench: $(VENV)/.serve requirements/bench.lock
 	$(PIP) --require-hashes -r requirements/bench.lock
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.dev requirements/browser.lock
+	$(PIP) --require-hashes -r requirements/browser.lock
 	@touch $@

@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     )
     data_key: SecretStr | None = Field(
         None,
-        description="Key that all requests but probes and `/metrics` must carry as `Authorization: Bearer KEY`; "
-        "the admin key is taken for it too.",
+        description="Key that all requests but probes, `/metrics`, `/docs` and the files of the page must carry as "
+        "`Authorization: Bearer KEY`; the admin key is taken for it too.",
     )
     tls_certificate: Path | None = Field(
         None, description="PEM file with the certificate chain to show; with `HASTE_TLS_KEY`, the service speaks https."

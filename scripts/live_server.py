@@ -49,6 +49,9 @@ class LiveServer:
             self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     @property
     def alive(self) -> bool:

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCKS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.lock")}
+SHIPPED = (".css", ".html", ".jpg", ".js", ".json", ".safetensors", ".svg", ".typed")
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
 
@@ -29,13 +30,13 @@ def test_every_dependency_is_bounded_and_locked(requirement: str) -> None:
     assert ">=" in requirement
     assert "<" in requirement
     name = re.split(r"[<>=\[]", requirement)[0]
-    assert name == "torch" or name in pins("dev") or name in pins("bench")
+    assert name == "torch" or any(name in pins(lock) for lock in ("dev", "bench", "browser"))
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_locks_agree_and_every_pin_has_hashes(lock: str) -> None:
     known = pins("dev")
-    assert lock == "bench" or pins(lock).keys() <= known.keys()  # the rivals are not installed for development
+    assert lock in ("bench", "browser") or pins(lock).keys() <= known.keys()  # not installed for development
     assert {name: pin for name, pin in pins(lock).items() if known.get(name, pin) != pin} == {}
     assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=\S)", LOCKS[lock].strip()))
 
@@ -70,6 +71,6 @@ def test_the_wheel_holds_the_packages_with_their_data_and_nothing_else(tmp_path:
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     tracked = {str(path.relative_to(ROOT)) for package in ("haste", "app") for path in (ROOT / package).rglob("*.*")}
-    data = {name for name in tracked if Path(name).suffix in (".jpg", ".json", ".safetensors", ".typed")}
+    data = {name for name in tracked if Path(name).suffix in SHIPPED}
     assert data <= names
     assert {name.split("/")[0] for name in names} == {"haste", "app"}

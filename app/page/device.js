@@ -1,0 +1,75 @@
+// What the service does now, and what may be changed for everybody: controller and L, with the admin key.
+
+import { Gone, ask, askPatiently } from "./api.js";
+import { $, levelName, percent, say } from "./dom.js";
+import { showFrontier } from "./frontier.js";
+import { refreshTiles } from "./tiles.js";
+
+const POLL_MS = 3000;
+let model = null;
+let config = null;
+let lost = async () => {};
+
+/** Poll while the tab is visible; `gone()` ends when a service that does not answer is back. */
+export function watchDevice(chosen, gone, level) {
+  lost = gone;
+  $("controller").addEventListener("change", (event) => change({ controller: { enabled: event.target.checked } }));
+  $("level-for-all").addEventListener("click", () => change({ L: level() }));
+  document.addEventListener("visibilitychange", () => document.hidden || refresh());
+  setInterval(() => document.hidden || refresh(), POLL_MS);
+  return showDevice(chosen);
+}
+
+/** Another model's standing and frontier. */
+export function showDevice(chosen) {
+  model = chosen;
+  return refresh();
+}
+
+let running = null;
+
+function refresh() {
+  running ??= poll().finally(() => (running = null));
+  return running;
+}
+
+async function poll() {
+  try {
+    await refreshTiles();
+    show(await ask("config", { quiet: true }));
+  } catch (error) {
+    if (error instanceof Gone) await lost();
+    else if (error.status !== 401) say($("device-error"), error.message);
+  }
+}
+
+function show(state) {
+  config = state;
+  const standing = config.controller.models[model?.name];
+  const { enabled, slo_ms: slo, L_min: least } = config.controller;
+  $("controller").disabled = $("level-for-all").disabled = false;
+  $("controller").checked = enabled;
+  if (!standing) return;
+  $("tile-level").textContent = String(standing.L);
+  $("tile-level-hint").textContent = standing.degraded ? `lowered from ${standing.configured} under load` : "as configured";
+  const load = `Load: ${percent(standing.pressure, 0)} of what the engine can take.`;
+  const off = standing.off ? ` It does nothing now: ${standing.off}.` : "";
+  $("controller-words").textContent = `Objective: ${slo} ms, never under ${levelName(least)}. ${load}${off}`;
+  showFrontier(model.calibration, standing.L);
+}
+
+/** Offer the level of the slider for everybody. */
+export function offerLevel(level) {
+  $("level-for-all").textContent = `Use L = ${level} for every request`;
+}
+
+async function change(patch) {
+  say($("device-error"), "");
+  try {
+    const options = { method: "PATCH", role: "admin", type: "application/json", body: JSON.stringify(patch) };
+    show(await askPatiently("config", options, (words) => say($("device-error"), words)));
+  } catch (error) {
+    say($("device-error"), `Not changed: ${error.message}`);
+    if (config) show(config);
+  }
+}
