@@ -79,7 +79,7 @@ install: $(VENV)/.dev  ## create the environment and install everything, develop
 
 clean:  ## remove caches and build results (neither the environment nor state/)
 	rm -rf build site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find haste app scripts tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find haste app scripts tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
