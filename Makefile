@@ -12,8 +12,8 @@ TORCH_INDEX_URL ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-package torch --constraint requirements/torch.txt
 
-.PHONY: help run test test-alerts check check-native check-asan check-tsan format docs docs-site figures bench lock install \
-	clean
+.PHONY: help run test test-alerts test-ray test-kubernetes check check-native check-asan check-tsan format docs docs-site \
+	figures bench lock install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -27,6 +27,13 @@ test: $(VENV)/.dev  ## run the tests
 test-alerts: $(VENV)/.dev  ## check and test the alert rules and the metrics; needs promtool (Debian: prometheus)
 	@command -v promtool >/dev/null || { echo "promtool is missing: apt-get install --no-install-recommends prometheus"; exit 1; }
 	$(BIN)/python -m pytest tests/deploy/test_rules.py tests/app/test_operation.py -k "promtool or rule"
+
+test-ray: $(VENV)/.fleet  ## a fleet on Ray Serve under load: kill, scale, steer, update; no request may be lost (minutes)
+	$(BIN)/python scripts/prove_ray.py
+
+test-kubernetes: $(VENV)/.fleet  ## build and validate the manifests against the schemas; needs kubectl
+	@command -v kubectl >/dev/null || { echo "kubectl is missing: apt-get install kubectl, or see kubernetes.io/docs/tasks/tools"; exit 1; }
+	$(BIN)/python -m pytest tests/deploy/test_kubernetes.py
 
 check: $(VENV)/.dev  ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -72,6 +79,8 @@ lock: $(VENV)/.dev  ## resolve pyproject.toml anew into requirements/*.lock
 	$(LOCK) --upgrade pyproject.toml --extra serve --extra figures --extra dev -o requirements/dev.lock
 	$(LOCK) pyproject.toml --extra serve --constraint requirements/dev.lock -o requirements/serve.lock
 	$(LOCK) pyproject.toml --extra bench --constraint requirements/dev.lock -o requirements/bench.lock
+	$(LOCK) pyproject.toml --extra serve --extra ray --extra kubernetes --constraint requirements/dev.lock \
+		--constraint requirements/bench.lock -o requirements/fleet.lock
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - --constraint requirements/dev.lock -o requirements/build.lock
 
@@ -99,6 +108,10 @@ $(VENV)/.serve: $(VENV)/.torch requirements/serve.lock requirements/build.lock p
 
 $(VENV)/.dev: $(VENV)/.serve requirements/dev.lock
 	$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(VENV)/.fleet: $(VENV)/.dev requirements/fleet.lock
+	$(PIP) --require-hashes -r requirements/fleet.lock
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.serve requirements/bench.lock

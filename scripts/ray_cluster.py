@@ -33,6 +33,7 @@ class Cluster:
             "RAY_AUTH_MODE": "token",  # without it, whoever reaches one of Ray's ports runs code here
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # Ray's own 15 leaves a replica nothing where another process computes
             "PYTHONPATH": str(ROOT),  # for the processes that Ray starts
         }
         import ray  # which reads them when it is imported
