@@ -5,7 +5,10 @@ from pathlib import Path
 from fastapi import FastAPI
 from ray import serve
 
+from app import log
+from app.memory import return_large_blocks
 from app.replica import Replica, replica_app
+from app.settings import Settings
 
 
 def application(args: dict[str, str]) -> serve.Application:
@@ -20,6 +23,9 @@ def application(args: dict[str, str]) -> serve.Application:
     targets = Path(args["targets"]) if "targets" in args else None
 
     def build() -> FastAPI:
-        return replica_app(targets)
+        settings = Settings()
+        log.configure(settings.log_level)
+        return_large_blocks()
+        return replica_app(settings, targets)
 
     return serve.deployment(serve.ingress(build)(Replica), name="haste").bind()

@@ -9,11 +9,9 @@ from typing import cast
 
 from fastapi import FastAPI
 
-from app import log
 from app.contract import Engine
 from app.errors import EngineFailure, ServiceError
 from app.main import create_app
-from app.memory import return_large_blocks
 from app.operator_port import operator_port
 from app.service import Service
 from app.settings import Settings
@@ -25,15 +23,13 @@ _LOOK_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
 
-def replica_app(targets: Path | None, engine: Engine | None = None, settings: Settings | None = None) -> FastAPI:
+def replica_app(settings: Settings, targets: Path | None, engine: Engine | None = None) -> FastAPI:
     """The application of one replica, which is built in the replica itself; its start ends when it is warm.
 
     targets: folder in which it names the port of its own for Prometheus; None: it opens none. RuntimeError at start
     where a model cannot be loaded. A state file is not used: the engine keeps what is configured.
     """
-    settings = (settings or Settings()).model_copy(update={"state_file": None})
-    log.configure(settings.log_level)
-    return_large_blocks()
+    settings = settings.model_copy(update={"state_file": None})
     app = create_app(settings, engine)
     service: Service = app.state.service
     service.changed_by = REMEDY

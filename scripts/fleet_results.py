@@ -15,7 +15,7 @@ from haste.calibration import Calibration, Identity, Point, on_frontier
 from haste.cli import main as haste
 
 TIMES, QUALITY = "calibration-2-threads-x86_64.json", "test-no-merge.json"
-BASE, FACTORS, ARRIVALS, SECONDS = 100, (1, 10, 1_000), ("poisson", "burst"), 20
+BASE, FACTORS, ARRIVALS, SECONDS = 100, (1, 10, 1_000), ("poisson", "burst"), 10
 OBJECTIVE = {"--L": "exact", "--L-min": "8", "--slo-ms": "100"}
 
 

@@ -12,10 +12,10 @@ from bounds_table import bounds, fixed_bounds
 from cli_page import cli_page
 from dashboards import DASHBOARDS, dashboard_json
 from decisions_page import decisions_page
+from fleet_tables import boxes, ray_steps
 from kubernetes_rules import prometheus_rule
 from metrics_page import metrics_page
 from model_record import model_record
-from fleet_tables import boxes, ray_steps
 from quoted_results import summary, tuning
 from result_tables import ROOT, results_page
 

@@ -35,13 +35,14 @@ class Step:
 class Proof:
     """Steps under load; a condition that fails is kept as a fault."""
 
-    def __init__(self, cluster: Cluster, load: Load) -> None:
-        self.cluster, self.load = cluster, load
+    def __init__(self, cluster: Cluster, load: Load, each: int) -> None:
+        self.cluster, self.load, self.each = cluster, load, each
         self.steps: list[Step] = []
         self.faults: list[str] = []
 
-    def step(self, name: str, work: Callable[[], None], at_least: int = 400) -> None:
-        """Do it, and go on until that many requests were answered since it began."""
+    def step(self, name: str, work: Callable[[], None], at_least: int | None = None) -> None:
+        """Do it, and go on until that many requests were answered since it began, `each` where it is not told."""
+        at_least = self.each if at_least is None else at_least
         before, was, started = len(self.cluster.replicas()), self.load.snapshot(), time.monotonic()
         work()
         wait_until(lambda: self.load.snapshot().answered - was.answered >= at_least, f"{at_least} answers: {name}")
@@ -70,9 +71,13 @@ class Proof:
         wait_until(lambda: len(self.cluster.replicas()) == replicas, f"{replicas} replicas")
 
     def kill(self) -> None:
-        victim = self.cluster.kill_one()
-        wait_until(lambda: len(self.cluster.replicas()) == 2, "a replica in place of the killed one")
-        self.check(victim not in self.cluster.replicas(), "the killed process still answers")
+        left = set(self.cluster.replicas()) - {self.cluster.kill_one()}
+
+        def replaced() -> bool:
+            now = set(self.cluster.replicas())
+            return left < now and len(now) == 2
+
+        wait_until(replaced, "a replica in place of the killed one")
 
     def steer(self, level: object) -> None:
         """A new L for all, with no process replaced."""
@@ -116,7 +121,7 @@ class Proof:
         self.step("L = 99 is refused", self.steer_wrongly)
         self.check(set(self.steps[-1].levels) == {"8"}, "after the change an answer had another L")
         self.step("rolling update", self.update)
-        left = max(400, requests - self.load.snapshot().answered)
+        left = max(self.each, requests - self.load.snapshot().answered)
         self.step("the new version serves", lambda: None, left)
         self.check(self.load.classes() == 3, "the answers are not those of the new version")
 
@@ -133,6 +138,7 @@ def main() -> int:
     """0 where no request was lost to its client and every check held."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=5_000)
+    parser.add_argument("--each", type=int, default=400, help="answers a step at least (default: %(default)s)")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--port", type=int, default=18_000)
     parser.add_argument("--cpus", type=int, default=2, help="that Ray counts (default: %(default)s)")
@@ -147,7 +153,7 @@ def main() -> int:
         cluster.deploy(begin)
         wait_until(lambda: len(cluster.replicas()) == 2, "two replicas")
         with Load(f"http://127.0.0.1:{args.port}", CAT, args.clients) as load:
-            proof = Proof(cluster, load)
+            proof = Proof(cluster, load, args.each)
             proof.run(args.requests)
     seen = load.snapshot()
     for line in [*load.failures(), *proof.faults]:
