@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -93,8 +94,10 @@ class Cluster:
         """Process id -> address of the operator's port, of the replicas that are warm and alive."""
         found = {}
         for file in self.targets.glob("*.json"):
-            if Path("/proc", file.stem).exists():
-                found[int(file.stem)] = str(json.loads(file.read_text(encoding="utf-8"))[0]["targets"][0])
+            with suppress(FileNotFoundError):  # it ended just now
+                text = file.read_text(encoding="utf-8")
+                if Path("/proc", file.stem).exists():
+                    found[int(file.stem)] = str(json.loads(text)[0]["targets"][0])
         return found
 
     def read(self, address: str, path: str) -> str:
