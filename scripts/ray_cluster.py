@@ -76,7 +76,8 @@ class Cluster:
         change(self.deployment)
         file = self.folder / "serve.yaml"
         file.write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
-        command = [Path(sys.executable).parent / "serve", "run", "--non-blocking", f"--address={self._address}", file]
+        serve = str(Path(sys.executable).parent / "serve")
+        command = [serve, "run", "--non-blocking", f"--address={self._address}", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
         if done.returncode:
             raise RuntimeError(f"serve run failed: {done.stderr[-2000:]}")

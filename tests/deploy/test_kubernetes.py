@@ -94,8 +94,8 @@ def test_every_probe_asks_a_path_that_the_service_has(container: Manifest) -> No
 
 
 def drain_seconds(variables: list[Manifest]) -> float:
-    values = {variable["name"]: variable.get("value") for variable in variables}
-    return (int(values["HASTE_DRAIN_MS"]) + Settings().shutdown_timeout_ms) / 1e3
+    (drain_ms,) = (int(variable["value"]) for variable in variables if variable["name"] == "HASTE_DRAIN_MS")
+    return (drain_ms + Settings().shutdown_timeout_ms) / 1e3
 
 
 def test_the_pod_has_time_to_finish_before_it_is_killed() -> None:
