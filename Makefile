@@ -12,8 +12,8 @@ TORCH_INDEX_URL ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --no-emit-package torch --constraint requirements/torch.txt
 
-.PHONY: help run test test-alerts test-page screenshots check check-native check-asan check-tsan format docs docs-site figures bench lock install \
-	clean
+.PHONY: help run test test-alerts test-page test-ray test-kubernetes screenshots check check-native check-asan check-tsan \
+	format docs docs-site figures bench lock install clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -35,6 +35,13 @@ test-page: $(VENV)/.browser  ## test the page in a real browser; needs Chromium 
 screenshots: $(VENV)/.browser  ## take docs/images/page-*.png of a real service; needs Chromium (Debian: chromium)
 	@command -v chromium >/dev/null || { echo "chromium is missing: apt-get install --no-install-recommends chromium"; exit 1; }
 	$(BIN)/python scripts/draw_page.py
+
+test-ray: $(VENV)/.fleet  ## a fleet on Ray Serve under load: kill, scale, steer, update; no request may be lost (minutes)
+	$(BIN)/python scripts/prove_ray.py
+
+test-kubernetes: $(VENV)/.fleet  ## build and validate the manifests against the schemas; needs kubectl
+	@command -v kubectl >/dev/null || { echo "kubectl is missing: apt-get install kubectl, or see kubernetes.io/docs/tasks/tools"; exit 1; }
+	$(BIN)/python -m pytest tests/deploy/test_kubernetes.py
 
 check: $(VENV)/.dev  ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -81,6 +88,8 @@ lock: $(VENV)/.dev  ## resolve pyproject.toml anew into requirements/*.lock
 	$(LOCK) pyproject.toml --extra serve --constraint requirements/dev.lock -o requirements/serve.lock
 	$(LOCK) pyproject.toml --extra serve --extra dev --extra browser --constraint requirements/dev.lock -o requirements/browser.lock
 	$(LOCK) pyproject.toml --extra bench --constraint requirements/dev.lock -o requirements/bench.lock
+	$(LOCK) pyproject.toml --extra serve --extra ray --extra kubernetes --constraint requirements/dev.lock \
+		--constraint requirements/bench.lock -o requirements/fleet.lock
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) - --constraint requirements/dev.lock -o requirements/build.lock
 
@@ -88,7 +97,7 @@ install: $(VENV)/.dev  ## create the environment and install everything, develop
 
 clean:  ## remove caches and build results (neither the environment nor state/)
 	rm -rf build site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find haste app scripts tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find haste app scripts tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
@@ -108,6 +117,10 @@ $(VENV)/.serve: $(VENV)/.torch requirements/serve.lock requirements/build.lock p
 
 $(VENV)/.dev: $(VENV)/.serve requirements/dev.lock
 	$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(VENV)/.fleet: $(VENV)/.dev requirements/fleet.lock
+	$(PIP) --require-hashes -r requirements/fleet.lock
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.serve requirements/bench.lock

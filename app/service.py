@@ -56,6 +56,8 @@ class Service:
         self.loaded = False
         self.draining = False
         self.failure: str | None = None
+        self.changed_by: str | None = None
+        """What alone may change this process, where an engine steers it as one of many; clients are told."""
         self.on_failure: Callable[[], None] = lambda: None
         self._thread: Executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self.decoders = Decoders(settings.decode_threads)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 
 from app.config_patch import parse_patch
@@ -69,15 +70,23 @@ class Steering:
     def __init__(
         self, engine: Engine, thread: Executor, turn: asyncio.Lock, state: State, save: Callable[[State], None]
     ) -> None:
-        self.state = state
+        self.state = self._first = state
         self.on_change: Callable[[], None] = lambda: None
         self._engine, self._thread, self._turn, self._save = engine, thread, turn, save
 
     async def change(self, body: object, if_version: str | None = None) -> State:
         """Apply a change, or raise and leave everything as it was."""
         patch = parse_patch(body, self._engine)
+        return await self._in_turn(partial(self._change, patch, if_version))
+
+    async def declare(self, body: object) -> State:
+        """Take these values, and for all others those of the start, whatever was changed since; or raise as above."""
+        patch = parse_patch(body, self._engine)
+        return await self._in_turn(partial(self._declare, patch))
+
+    async def _in_turn(self, change: Callable[[], State]) -> State:
         async with self._turn:
-            state = await asyncio.get_running_loop().run_in_executor(self._thread, self._change, patch, if_version)
+            state = await asyncio.get_running_loop().run_in_executor(self._thread, change)
             self.on_change()
             return state
 
@@ -100,6 +109,15 @@ class Steering:
         new = changed(old, patch)
         if new is not old:
             self._apply(old, new)
+        return new
+
+    def _declare(self, patch: ConfigPatch) -> State:
+        old = self.state
+        new = replace(changed(self._first, patch), version=old.version)
+        if new == old:
+            return old
+        new = replace(new, version=old.version + 1)
+        self._apply(old, new)
         return new
 
     def _apply(self, old: State, new: State) -> None:

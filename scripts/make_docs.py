@@ -12,6 +12,8 @@ from bounds_table import bounds, fixed_bounds
 from cli_page import cli_page
 from dashboards import DASHBOARDS, dashboard_json
 from decisions_page import decisions_page
+from fleet_tables import boxes, ray_steps
+from kubernetes_rules import prometheus_rule
 from metrics_page import metrics_page
 from model_record import model_record
 from quoted_results import summary, tuning
@@ -20,6 +22,7 @@ from result_tables import ROOT, results_page
 from app.settings_doc import settings_markdown
 
 PAGES: dict[str, Callable[[], str]] = {
+    "deploy/kubernetes/components/monitoring/prometheusrule.yaml": prometheus_rule,
     "docs/api.md": api_page,
     "docs/cli.md": cli_page,
     "docs/decisions/README.md": decisions_page,
@@ -29,9 +32,11 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 PAGES |= {f"deploy/grafana/dashboards/{board.name}.json": partial(dashboard_json, board) for board in DASHBOARDS}
 BLOCKS: dict[str, Callable[[], str]] = {
+    "boxes": boxes,
     "bounds": bounds,
     "fixed bounds": fixed_bounds,
     "model": model_record,
+    "ray": ray_steps,
     "summary": summary,
     "tuning": tuning,
 }

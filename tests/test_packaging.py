@@ -13,6 +13,8 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCKS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.lock")}
 SHIPPED = (".css", ".html", ".jpg", ".js", ".json", ".safetensors", ".svg", ".typed")
+APART = ("bench", "browser", "fleet")
+"""What is not installed for development: the rivals, a browser's driver, and Ray."""
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
 
@@ -30,13 +32,13 @@ def test_every_dependency_is_bounded_and_locked(requirement: str) -> None:
     assert ">=" in requirement
     assert "<" in requirement
     name = re.split(r"[<>=\[]", requirement)[0]
-    assert name == "torch" or any(name in pins(lock) for lock in ("dev", "bench", "browser"))
+    assert name == "torch" or any(name in pins(lock) for lock in ("dev", *APART))
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_locks_agree_and_every_pin_has_hashes(lock: str) -> None:
     known = pins("dev")
-    assert lock in ("bench", "browser") or pins(lock).keys() <= known.keys()  # not installed for development
+    assert lock in APART or pins(lock).keys() <= known.keys()
     assert {name: pin for name, pin in pins(lock).items() if known.get(name, pin) != pin} == {}
     assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=\S)", LOCKS[lock].strip()))
 

@@ -31,9 +31,12 @@ def check_may_change(request: Request) -> None:
     """Raise Unauthorized or Forbidden where this request may not change the service.
 
     With an admin key, the request must carry it; without one, changes are accepted on a loopback address alone, from
-    those who may use the service, and not from another site's page in a browser.
+    those who may use the service, and not from another site's page in a browser. None where an engine steers it.
     """
-    settings = service_of(request).settings
+    service = service_of(request)
+    settings = service.settings
+    if service.changed_by is not None:
+        raise Forbidden(f"a change here would reach one process of many: {service.changed_by}")
     if settings.admin_key is not None:
         _check_key(request, settings.admin_key)
     elif not settings.on_loopback:

@@ -35,16 +35,24 @@ def needed(box: Box, arrivals: Times, seed: int, told: Callable[[int, float], No
         told(replicas, attainment)
         return attainment >= _ENOUGH
 
-    most = 1
+    least = most = _too_few(box, arrivals) + 1
     while not enough(most):
         if most == MOST:
             return None
-        most = min(2 * most, MOST)
-    least = most // 2 + 1 if most > 1 else 1
+        least, most = most + 1, min(2 * most, MOST)
     while least < most:
         middle = (least + most) // 2
         least, most = (least, middle) if enough(middle) else (middle + 1, most)
     return most
+
+
+def _too_few(box: Box, arrivals: Times) -> int:
+    """A number of boxes that could not compute half of it, at their fastest level and largest batch; 0 at least."""
+    if not len(arrivals):
+        return 0
+    fastest = min(point.median_ms / point.batch for point in box.points) / 1e3
+    span = float(arrivals[-1] - arrivals[0]) + box.objective.slo_seconds
+    return min(int(len(arrivals) * fastest / span / 2), MOST - 1)
 
 
 def policies(box: Box) -> dict[str, Box]:
