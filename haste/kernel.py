@@ -62,8 +62,8 @@ def _quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = path.read_text().split()
-        return max(1, min(processors, int(quota) // int(period)))
-    except (OSError, ValueError):  # no control group, or no quota in it
+        return max(1, min(processors, -(-int(quota) // int(period))))  # rounded up, as the service does
+    except (OSError, ValueError, ZeroDivisionError):  # no control group, or no quota in it
         return processors
 
 

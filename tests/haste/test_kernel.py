@@ -27,8 +27,14 @@ def test_a_bad_number_of_threads_is_named(monkeypatch: pytest.MonkeyPatch, text:
         kernel.threads()
 
 
-@pytest.mark.parametrize(("text", "threads"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)])
-def test_threads_come_from_the_quota(tmp_path: Path, text: str, threads: int | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "threads"),
+    [("100000 100000", 1), ("50000 100000", 1), ("101000 100000", 2), ("max 100000", None), ("100000 0", None)],
+)
+def test_threads_come_from_the_quota_rounded_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, threads: int | None
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(4))
     file = tmp_path / "cpu.max"
     file.write_text(text)
     assert kernel._quota(file) == (threads or kernel._quota(tmp_path / "absent"))
