@@ -22,7 +22,7 @@ from result_tables import ROOT, results_page
 from app.settings_doc import settings_markdown
 
 PAGES: dict[str, Callable[[], str]] = {
-    "deploy/kubernetes/components/monitoring/prometheusrule.yaml": prometheus_rule,
+    "deploy/k8s/components/monitoring/prometheusrule.yaml": prometheus_rule,
     "docs/api.md": api_page,
     "docs/cli.md": cli_page,
     "docs/decisions/README.md": decisions_page,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 router = APIRouter(include_in_schema=False)
 
 INDEX = "index.html"
-FOLDER = Path(__file__).parent.parent / "page"
+FOLDER = Path(__file__).parent.parent / "web"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -64,7 +64,8 @@ def sample_files() -> Mapping[str, File]:
     """The pictures that come with the method, which is found, not imported."""
     found = find_spec("haste")
     assert found is not None
-    return _listed(Path((found.submodule_search_locations or ["."])[0]) / "samples", ".jpg")
+    assert found.origin is not None
+    return _listed(Path(found.origin).parent / "samples", ".jpg")
 
 
 def _answer(request: Request, files: Mapping[str, File], name: str) -> Response:

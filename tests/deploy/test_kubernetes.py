@@ -19,7 +19,7 @@ from metrics_page import exposed
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "deploy/kubernetes"
+FOLDER = ROOT / "deploy/k8s"
 BUILT = ("base", "overlays/k3s", "overlays/cloud", "kserve")
 OTHERS = {"ScaledObject", "ServiceMonitor", "PrometheusRule", "ServingRuntime", "InferenceService"}
 """Kinds that clusters add, of which Kubernetes has no schema."""
