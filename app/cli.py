@@ -96,6 +96,7 @@ def greeting(service: Service, listener: socket.socket, scheme: str = "http") ->
     build, settings = service.engine.build, service.settings
     return (
         f"haste {build['version']} serves on {base}\n"
+        f"  page      {base}/\n"
         f"  classify  curl --data-binary @photo.jpg {base}/classify\n"
         f"  docs      {base}/docs\n"
         f"  metrics   {base}/metrics\n"

@@ -14,7 +14,7 @@ router = APIRouter(include_in_schema=False)
 INDEX = "index.html"
 FOLDER = Path(__file__).parent.parent / "web"
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """The browser loads nothing from elsewhere and runs nothing that is written into the page."""

@@ -58,7 +58,7 @@ async function problemOf(answer) {
   return new Problem(answer.status, told.detail ?? `the service answered ${answer.status}`, seconds);
 }
 
-/** Ask once. A 401 or 403 asks the person for a key and tries again, unless `quiet`. Problem or Gone where it fails. */
+/** Ask once. A 401 asks the person for a key and tries again, unless `quiet`. Problem or Gone where it fails. */
 export async function ask(path, options = {}) {
   const { role = "data", quiet = false, text = false } = options;
   for (;;) {

@@ -37,7 +37,7 @@ export function showChannels({ patch, layer }) {
     ...group(`Kept alone: ${kept.length}`, kept.map(cellOf)),
     ...group(`Dropped: ${dropped.length}`, dropped.map(cellOf)),
   );
-  showTable(shared);
+  showTable(patch.channels);
 }
 
 function group(title, members) {
@@ -56,9 +56,10 @@ function cellOf(channel) {
   return make("span", { class: `cell ${channel.state}`, "data-channel": channel.index, title: describe(channel) }, String(channel.index));
 }
 
-function showTable(shared) {
-  const rows = shared.map(({ id, size, channels: members }) =>
-    make("tr", {}, make("th", { scope: "row" }, `b${id}`), make("td", { class: "number" }, String(size)), make("td", {}, members.join(", "))));
-  const none = make("tr", {}, make("td", { colspan: 3 }, "No two channels share a bucket in this patch."));
-  $("bucket-table").tBodies[0].replaceChildren(...(rows.length ? rows : [none]));
+function showTable(all) {
+  const rows = all.map(({ index, state, bucket, code, energy }) => {
+    const cells = [state, bucket === null ? "–" : `b${bucket}`, code || "–", energy.toPrecision(3)];
+    return make("tr", {}, make("th", { scope: "row" }, String(index)), ...cells.map((text) => make("td", {}, text)));
+  });
+  $("channel-table").tBodies[0].replaceChildren(...rows);
 }

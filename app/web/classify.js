@@ -16,8 +16,8 @@ const saved = (reduction) => (reduction > 0 ? `−${percent(reduction, 0)}` : "a
 
 /** Classify a picture at one level, waiting where the service is busy. */
 export function classify(file, level, model, signal) {
-  const query = new URLSearchParams({ L: level, top_k: SHOWN_CLASSES, deadline_ms: DEADLINE_MS });
-  if (model) query.set("model", model);
+  const shown = Math.min(SHOWN_CLASSES, model.classes.length);
+  const query = new URLSearchParams({ model: model.name, L: level, top_k: shown, deadline_ms: DEADLINE_MS });
   const type = "application/octet-stream";
   return askPatiently(`classify?${query}`, { method: "POST", body: file, type, signal }, (words) => say($("error"), words));
 }

@@ -1,23 +1,26 @@
 // What the service does now, and what may be changed for everybody: controller and L, with the admin key.
 
-import { Gone, ask, askPatiently } from "./api.js";
+import { Gone, ask } from "./api.js";
 import { $, levelName, percent, say } from "./dom.js";
 import { showFrontier } from "./frontier.js";
 import { refreshTiles } from "./tiles.js";
 
 const POLL_MS = 3000;
+const REFUSED = "Not changed:";
 let model = null;
 let config = null;
-let lost = async () => {};
+const hooks = {};
 
-/** Poll while the tab is visible; `gone()` ends when a service that does not answer is back. */
-export function watchDevice(chosen, gone, level) {
-  lost = gone;
+/**
+ * Poll while the tab is visible. `gone()` ends when a service that does not answer is back, `changed()` is called when
+ * somebody changed the configuration, `level()` is that of the slider.
+ */
+export function watchDevice(handlers) {
+  Object.assign(hooks, handlers);
   $("controller").addEventListener("change", (event) => change({ controller: { enabled: event.target.checked } }));
-  $("level-for-all").addEventListener("click", () => change({ L: level() }));
+  $("level-for-all").addEventListener("click", () => change({ L: hooks.level() }));
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
   setInterval(() => document.hidden || refresh(), POLL_MS);
-  return showDevice(chosen);
 }
 
 /** Another model's standing and frontier. */
@@ -36,9 +39,12 @@ function refresh() {
 async function poll() {
   try {
     await refreshTiles();
+    const before = config?.version;
     show(await ask("config", { quiet: true }));
+    if (!$("device-error").textContent.startsWith(REFUSED)) say($("device-error"), "");
+    if (before !== undefined && before !== config.version) hooks.changed(); // a frontier may hold no longer
   } catch (error) {
-    if (error instanceof Gone) await lost();
+    if (error instanceof Gone) await hooks.gone();
     else if (error.status !== 401) say($("device-error"), error.message);
   }
 }
@@ -55,7 +61,7 @@ function show(state) {
   const load = `Load: ${percent(standing.pressure, 0)} of what the engine can take.`;
   const off = standing.off ? ` It does nothing now: ${standing.off}.` : "";
   $("controller-words").textContent = `Objective: ${slo} ms, never under ${levelName(least)}. ${load}${off}`;
-  showFrontier(model.calibration, standing.L);
+  showFrontier(model, standing.L);
 }
 
 /** Offer the level of the slider for everybody. */
@@ -63,13 +69,14 @@ export function offerLevel(level) {
   $("level-for-all").textContent = `Use L = ${level} for every request`;
 }
 
+/** Once only, unlike a question: a change that comes late could undo somebody else's. */
 async function change(patch) {
   say($("device-error"), "");
   try {
     const options = { method: "PATCH", role: "admin", type: "application/json", body: JSON.stringify(patch) };
-    show(await askPatiently("config", options, (words) => say($("device-error"), words)));
+    show(await ask("config", options));
   } catch (error) {
-    say($("device-error"), `Not changed: ${error.message}`);
+    say($("device-error"), `${REFUSED} ${error.message}`);
     if (config) show(config);
   }
 }

@@ -7,11 +7,12 @@ const HOW =
   "This device was not calibrated, so nothing is known of its frontier. Run `haste calibrate` here and start the service with " +
   "HASTE_CALIBRATION=FILE, or let it calibrate at start (HASTE_CALIBRATION_MS above 0).";
 let known = null;
-const answered = new Map(); // level -> milliseconds of the last answer at it
+const answered = new Map(); // model and level -> milliseconds of the last answer at it
+const place = (model, level) => `${model} ${level}`;
 
 /** Remember what an answer took, for a level that is not on the frontier. */
-export function noteTime(level, ms) {
-  answered.set(level, ms);
+export function noteTime({ model, L, timing_ms: took }) {
+  answered.set(place(model, L.used), took.forward);
 }
 
 /** Draw for another batch size when it is chosen. */
@@ -20,8 +21,8 @@ export function watchFrontier() {
 }
 
 /** The frontier of a model, and the level that its requests get now. */
-export function showFrontier(calibration, level) {
-  known = { calibration, level };
+export function showFrontier({ name, calibration }, level) {
+  known = { name, calibration, level };
   $("frontier-details").hidden = $("batch-label").hidden = !calibration;
   if (!calibration) {
     say($("frontier-words"), HOW);
@@ -35,7 +36,7 @@ export function showFrontier(calibration, level) {
 }
 
 function draw() {
-  const { calibration, level } = known;
+  const { name, calibration, level } = known;
   const batch = Number($("batch").value);
   const points = calibration.frontier.filter((point) => point.batch === batch).map((point) => ({ ...point, ms: point.median_ms / batch }));
   points.sort((a, b) => a.ms - b.ms);
@@ -43,8 +44,8 @@ function draw() {
   const made = new Date(calibration.made).toLocaleDateString("en", { dateStyle: "medium" });
   const where = present
     ? `Now: ${levelName(level)}, ${milliseconds(present.ms)} ms an image.`
-    : `Now: ${levelName(level)}, which is not on the frontier at this batch size: a level that is closer to dense was no slower.`;
-  const last = !present && batch === 1 ? answered.get(level) : undefined;
+    : `Now: ${levelName(level)}, which is not on the frontier at this batch size: it was not measured, or a level that is closer to dense was no slower.`;
+  const last = !present && batch === 1 ? answered.get(place(name, level)) : undefined;
   const threads = `${calibration.threads} ${calibration.threads === 1 ? "thread" : "threads"}`;
   const line = last === undefined ? "" : ` The dashed line is what your last answer at ${levelName(level)} took.`;
   say($("frontier-words"), `${where}${line} Measured ${made} on ${threads}. Left is faster, up is closer to the dense network.`);

@@ -1,6 +1,6 @@
 // Puts the page together: a picture and a level go in, answers come out, one request at a time.
 
-import { Newest, ask, keep, onTrouble, pause } from "./api.js";
+import { Gone, Newest, ask, keep, onTrouble, pause } from "./api.js";
 import { watchChannels } from "./channels.js";
 import { classify, showAnswer, showComparison, showKnown } from "./classify.js";
 import { offerLevel, showDevice, watchDevice } from "./device.js";
@@ -10,11 +10,12 @@ import { askForKey } from "./keys.js";
 import { explain, showMerging, watchMerging } from "./merging.js";
 import { watchPictures } from "./picture.js";
 
-const [SETTLE_MS, EXPLAIN_SETTLE_MS, LOOK_MS, RETRY_MS] = [120, 600, 120, 1500];
+const [SETTLE_MS, EXPLAIN_SETTLE_MS, LOOK_MS, RETRY_MS, LOADING_MS] = [120, 600, 120, 1500, 3000];
 const GONE = "The service does not answer; trying again…";
 const state = { file: null, level: 12, models: [], model: null, answers: {}, layer: null, row: null, column: null };
 const [answering, explaining] = [new Newest(), new Newest()];
 let back = null;
+let again = 0;
 
 /** Ends when the service takes requests again; the banner shows until then. */
 function untilBack() {
@@ -35,7 +36,7 @@ async function waitForService() {
     }
   }
   say($("banner"), "");
-  if (!state.model) await load();
+  load(); // it may be another process, with other models or another calibration
 }
 
 /** Run work of which the newest counts; what goes wrong is told in words. True where it went wrong. */
@@ -56,12 +57,12 @@ const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}`;
 
 async function answer(signal) {
   const { file, model } = state;
-  state.answers.haste = await classify(file, state.level, model?.name, signal);
+  state.answers.haste = await classify(file, state.level, model, signal);
   showAnswer(state.answers.haste);
-  noteTime(state.level, state.answers.haste.timing_ms.forward);
+  noteTime(state.answers.haste);
   for (const level of ["exact", "dense"]) {
     showComparison(state.answers, state.level, true);
-    state.answers[level] ??= await classify(file, level, model?.name, signal);
+    state.answers[level] ??= await classify(file, level, model, signal);
   }
   showComparison(state.answers, state.level, false);
 }
@@ -93,7 +94,8 @@ function usePicture(file) {
   $("bars").classList.add("stale");
   $("lead").textContent = "Asking…";
   showComparison({}, state.level, true);
-  askAll();
+  if (state.model) askAll();
+  else load(); // which asks, once it knows a model
 }
 
 function moveLevel(level) {
@@ -101,7 +103,7 @@ function moveLevel(level) {
   $("level-value").textContent = level;
   offerLevel(level);
   showComparison(state.answers, level, Boolean(state.file));
-  if (!state.file) return;
+  if (!state.file || !state.model) return;
   askAnswer(SETTLE_MS);
   begin(explaining, EXPLAIN_SETTLE_MS, "merging-error", look);
 }
@@ -120,20 +122,39 @@ async function useModel(model) {
   if (state.file) askAll();
 }
 
+async function keepModel(model) {
+  state.model = model;
+  await showDevice(model);
+  if (state.file && !state.answers.haste) askAll();
+}
+
+/** Models and their frontiers anew; what the person chose stays where it is still served. */
 async function load() {
   try {
-    const [{ models }, config] = [await ask("models"), await ask("config")];
+    const { models } = await ask("models");
+    const model = models.find(({ name }) => name === state.model?.name) ?? models[0];
+    const [first, same] = [!state.model, state.model?.name === model.name];
     state.models = models;
-    $("models").replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
+    $("models").replaceChildren(...models.map(({ name }) => make("option", { value: name, selected: name === model.name }, name)));
     $("models-label").hidden = models.length < 2;
-    const start = config.models[models[0].name]?.L ?? config.L;
-    await useModel(models[0]);
-    if (typeof start === "number") $("level").value = start;
-    moveLevel(Number($("level").value));
+    if (same) await keepModel(model);
+    else await useModel(model);
+    if (first) await startLevel(model);
+    clearTimeout(again);
+    if (!model.ready) again = setTimeout(load, LOADING_MS); // its calibration is still to come
   } catch (error) {
-    if (error.status) say($("device-error"), sentence(error.message));
-    else untilBack();
+    if (error instanceof Gone) untilBack();
+    else if (error.status) say($("device-error"), sentence(error.message));
+    else throw error;
   }
+}
+
+/** The slider begins where the service stands. */
+async function startLevel({ name }) {
+  const config = await ask("config");
+  const start = config.models[name]?.L ?? config.L;
+  if (typeof start === "number") $("level").value = start;
+  moveLevel(Number($("level").value));
 }
 
 onTrouble({ key: askForKey, gone: untilBack });
@@ -149,5 +170,5 @@ $("keys-open").addEventListener("click", async () => {
   if (key) load();
 });
 showComparison({}, state.level, false);
-watchDevice(null, untilBack, () => state.level);
+watchDevice({ gone: untilBack, changed: load, level: () => state.level });
 load();

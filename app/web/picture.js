@@ -6,7 +6,7 @@ const SAMPLES = ["airplane", "automobile", "bird", "cat", "dog", "frog", "horse"
 const PIXELATED_UNDER = 128;
 let shown = null;
 
-/** Call `use(file, name)` with every picture; `complain(words)` where there is none in what came. */
+/** Call `use(file)` with every picture; `complain(words)` where there is none in what came. */
 export function watchPictures(use, complain) {
   const take = (files, what) => {
     if (files.length > 0) show(files[0], files[0].name || what, use);

@@ -42,6 +42,7 @@ function read(samples) {
   }
   return {
     at: performance.now() / 1000,
+    process: sum("process_start_time_seconds"),
     requests: sum("haste_inference_requests_total"),
     dense: sum("haste_dense_flops_total"),
     executed: sum("haste_executed_flops_total"),
@@ -52,7 +53,7 @@ function read(samples) {
 /** Read once and show. */
 export async function refreshTiles() {
   const now = read(parse(await ask("metrics", { text: true, quiet: true })));
-  if (polls.length > 0 && now.requests < polls.at(-1).requests) polls.length = 0; // the service was started anew
+  if (polls.length > 0 && now.process !== polls.at(-1).process) polls.length = 0; // started anew, or another replica
   polls.push(now);
   while (polls.length > 1 && now.at - polls[0].at > LATENCY_SECONDS) polls.shift();
   showRate(now);

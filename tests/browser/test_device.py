@@ -1,11 +1,12 @@
 """The device: live tiles, the frontier with the present point, and what may be changed for everybody."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.app.harness import FakeEngine, calibrated
 from tests.app.live import Live, live
@@ -81,6 +82,20 @@ def test_a_device_that_was_not_calibrated_says_how_to(open_page: Opener) -> None
         expect(words).to_contain_text("was not calibrated")
         expect(words).to_contain_text("haste calibrate")
         expect(words).to_contain_text("HASTE_CALIBRATION")
+
+
+def test_a_calibration_that_comes_after_the_page_is_shown(open_page: Opener, served: Live) -> None:
+    page = open_page("about:blank")
+
+    def still_loading(route: Route) -> None:
+        found = route.fetch().json()
+        found["models"][0] |= {"ready": False, "calibration": None}
+        route.fulfill(body=json.dumps(found), content_type="application/json")
+
+    page.route("**/models", still_loading, times=1)
+    page.goto(f"http://127.0.0.1:{served.port}")
+    expect(page.locator("#frontier-words")).to_contain_text("was not calibrated")
+    expect(page.locator("#frontier .point.here")).to_have_count(1)
 
 
 def test_the_controller_is_switched_for_everybody(open_page: Opener, served: Live) -> None:

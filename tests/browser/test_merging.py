@@ -49,8 +49,8 @@ def test_channels_of_one_bucket_share_a_colour_and_stand_together(page: Page) ->
     assert colours[0] != colours[1]
     first.locator(".cell").first.hover()
     expect(page.locator("#cell-words")).to_have_text(re.compile(r"Channel \d+: merged in bucket \d+, code [01]{12}, "))
-    page.get_by_text("Buckets as a table").click()
-    expect(page.locator("#bucket-table tbody tr")).to_have_count(page.locator("#groups .bucket").count())
+    page.get_by_text("Channels as a table").click()
+    expect(page.locator("#channel-table tbody tr")).to_have_count(page.locator("#groups .cell").count())
 
 
 def test_the_sentence_is_that_of_the_paper_and_dropped_channels_are_grey(page: Page) -> None:
@@ -112,7 +112,8 @@ def test_where_the_machine_does_otherwise_than_the_method_it_is_said(page: Page)
 
 def test_the_map_follows_the_level(page: Page) -> None:
     look_into(page, LAYER)
-    before = page.locator("#cells").inner_text()
+    before = page.locator("#cells").text_content()
+    assert before
     page.fill("#level", "4")
     expect(page.locator("#cells")).not_to_have_text(before)
     expect(page.locator("#merging-error")).to_be_hidden()

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.pages import CAT, drop, expect_answer, sample, transfer
 
-SOON_SECONDS = 5.0  # on a machine that does other things too; the page's own bar is 1 s
+SOON_SECONDS = 1.0
 
 
 def test_a_sample_that_is_clicked_is_answered(page: Page) -> None:
