@@ -41,7 +41,8 @@ async def operator_port(app: ASGIApp, host: str, targets: Path | None) -> AsyncI
     config = uvicorn.Config(ReadOnly(app), lifespan="off", ws="none", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     with bind(host, 0) as listener:
-        address = "{}:{}".format(*listener.getsockname()[:2])
+        name, port = listener.getsockname()[:2]
+        address = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="operator port")
         file = write_target(targets, address, os.getpid())
         try:
@@ -53,8 +54,13 @@ async def operator_port(app: ASGIApp, host: str, targets: Path | None) -> AsyncI
 
 
 def write_target(folder: Path, address: str, pid: int) -> Path:
-    """The file, for `file_sd_configs`; those of processes that are gone are removed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The file, for `file_sd_configs`; those of processes that are gone are removed.
+
+    PermissionError where the folder is another user's, who could name Prometheus other targets.
+    """
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is a link or belongs to another user; give targets a folder of your own")
     for old in folder.glob("*.json"):
         if not Path("/proc", old.stem).exists():
             old.unlink(missing_ok=True)

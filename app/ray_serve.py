@@ -20,7 +20,7 @@ def application(args: dict[str, str]) -> serve.Application:
     unknown = sorted(set(args) - {"targets"})
     if unknown:
         raise ValueError(f"unknown argument {unknown[0]!r} of app.ray_serve:application; known: targets")
-    targets = Path(args["targets"]) if "targets" in args else None
+    targets = Path(args["targets"]).expanduser() if "targets" in args else None
 
     def build() -> FastAPI:
         settings = Settings()

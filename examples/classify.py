@@ -37,14 +37,17 @@ class Patience:
     attempts: int = 8
     first_seconds: float = 0.05
     longest_seconds: float = 2.0
+    longest_named_seconds: float = 60.0
 
     def pause(self, attempt: int, retry_after: str | None, draw: Callable[[float, float], float]) -> float:
         """Seconds after an attempt, counted from 0: at random, lest all clients come back at once.
 
-        What the service names is waited in full, and the random part comes on top.
+        What the service names is waited, up to a minute, and the random part comes on top.
         """
         named = float(retry_after) if retry_after is not None and retry_after.isdecimal() else 0.0
-        return named + draw(0.0, min(self.longest_seconds, self.first_seconds * 2.0**attempt))
+        return min(named, self.longest_named_seconds) + draw(
+            0.0, min(self.longest_seconds, self.first_seconds * 2.0**attempt)
+        )
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,19 +16,11 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import yaml
-from live_server import ROOT
+from live_server import ROOT, free_port
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 _READY_SECONDS = 30
 _RANGE, _OFFSET = re.compile(r"\[\d+[mhd]\]"), re.compile(r"offset \d+[mhd]")
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Program:

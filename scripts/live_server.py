@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,14 @@ ROOT = Path(__file__).parent.parent
 READY_SECONDS = 120
 LAX: Mapping[str, object] = {"slo_ms": 60_000, "queue_images": 1_024}
 """Settings with which nothing is refused because there is much of it."""
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class LiveServer:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from live_server import free_port
 
 from haste.bench.rows import machine
 
@@ -31,7 +32,7 @@ class Walk:
 
     def __init__(self, clone: Path) -> None:
         self.clone, self.steps, self._began = clone, list[dict[str, object]](), time.monotonic()
-        self.ports = {"8000": str(_free_port()), "9090": str(_free_port())}
+        self.ports = {"8000": str(free_port()), "9091": str(free_port())}
 
     def took(self, step: str) -> None:
         """Note what a step took, and the time since the beginning."""
@@ -106,13 +107,6 @@ def compose(path: Walk) -> None:
         check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
         subprocess.run([*check, "docker-compose.yml"], cwd=path.clone, check=True, capture_output=True)
         path.took("the Compose file, against its specification (no docker compose here)")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def main() -> int:

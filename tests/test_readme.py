@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from live_server import free_port
 
 from tests.documents import ROOT, bash, of_kind, run
 
@@ -23,13 +23,6 @@ SAYS = {
     "docs/operating.md": ('"L":14', '"slo_ms":100'),
 }
 ASKED = [(block, says) for page in SAYS for block, says in zip(of_kind(page, "server"), SAYS[page], strict=True)]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
@@ -75,7 +68,7 @@ def test_what_a_page_asks_the_service_is_answered(port: int, block: str, says: s
 def test_the_readme_leads_to_data_in_prometheus(port: int, tmp_path: Path) -> None:
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     (start,), (query,), own = of_kind("README.md", "prometheus"), of_kind("README.md", "query"), str(free_port())
-    start = start.replace("localhost:8000", f"localhost:{port}").replace(":9090", f":{own}")
+    start = start.replace("localhost:8000", f"localhost:{port}").replace(":9091", f":{own}")
     start = start.replace("sed '", "sed 's/_interval: [0-9]*s/_interval: 1s/; ").replace(
         "\nprometheus", "\nexec prometheus"
     )
@@ -83,7 +76,7 @@ def test_the_readme_leads_to_data_in_prometheus(port: int, tmp_path: Path) -> No
     with running(["bash", "-euc", start], tmp_path):
         while '"value"' not in said and time.monotonic() < give_up:
             time.sleep(0.2)
-            asked = f"{query.strip().replace(':9090', f':{own}')} || true"  # it may not listen yet
+            asked = f"{query.strip().replace(':9091', f':{own}')} || true"  # it may not listen yet
             said = bash(asked) if shutil.which("curl") else ""
     assert "haste_executed_flops_total" in said
 

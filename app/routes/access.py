@@ -20,7 +20,7 @@ def service_of(request: Request) -> Service:
 def check_may_use(request: Request) -> None:
     """Raise Unauthorized where there is a data key and this request carries neither it nor the admin key.
 
-    For every route but the probes and `/metrics`, before the body is read.
+    For every route but the probes, `/metrics`, `/docs` and the page's files, before the body is read.
     """
     settings = service_of(request).settings
     if settings.data_key is not None:

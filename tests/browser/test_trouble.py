@@ -1,20 +1,12 @@
 """Errors are told in words, and a service that went is waited for."""
 
-import socket
 from pathlib import Path
 
-from live_server import LAX, LiveServer
+from live_server import LAX, LiveServer, free_port
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Opener
 from tests.browser.pages import CAT, GIF, PROBLEM, answer_json, drop, expect_answer, sample
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_a_format_that_is_not_taken_is_named(page: Page) -> None:
