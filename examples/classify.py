@@ -45,9 +45,8 @@ class Patience:
         What the service names is waited, up to a minute, and the random part comes on top.
         """
         named = float(retry_after) if retry_after is not None and retry_after.isdecimal() else 0.0
-        return min(named, self.longest_named_seconds) + draw(
-            0.0, min(self.longest_seconds, self.first_seconds * 2.0**attempt)
-        )
+        drawn = draw(0.0, min(self.longest_seconds, self.first_seconds * 2.0**attempt))
+        return min(named, self.longest_named_seconds) + drawn
 
 
 @dataclass

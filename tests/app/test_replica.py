@@ -200,3 +200,12 @@ def test_the_file_of_a_process_that_was_killed_is_removed_by_the_next(tmp_path: 
     (tmp_path / "1.json").write_text("[]")
     write_target(tmp_path, "127.0.0.1:9", 4194998)
     assert {path.name for path in tmp_path.iterdir()} == {"1.json", "4194998.json"}
+
+
+def test_a_folder_that_another_user_could_change_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(PermissionError, match="a folder of your own"):
+        write_target(tmp_path / "link", "127.0.0.1:9", 1)
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    with pytest.raises(PermissionError, match="a folder of your own"):
+        write_target(tmp_path, "127.0.0.1:9", 1)

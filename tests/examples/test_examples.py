@@ -118,6 +118,7 @@ def test_pauses_grow_are_bounded_and_include_what_the_service_names() -> None:
     most = [patience.pause(attempt, None, lambda _least, most: most) for attempt in range(4)]
     assert most == pytest.approx([0.1, 0.2, 0.3, 0.3])
     assert patience.pause(0, "2", lambda least, _most: least) == 2
+    assert patience.pause(0, "9" * 400, lambda least, _most: least) == 60
     assert patience.pause(0, "Fri, 31 Dec 1999 23:59:59 GMT", lambda least, _most: least) == 0
 
 
