@@ -16,10 +16,11 @@
 
 namespace HASTE_NAMESPACE {
 
-constexpr int PANEL = 8 * LANES;  // output channels of one weight panel
-constexpr int SLICE = 16;         // a panel and a pixel are multiples of this
-constexpr int CHUNK = 96 * 64;    // floats of a chunk of weights: 24 KB, and more for the least of channels alone
-constexpr int WIDEST = 7;         // kernel
+constexpr int PANEL = 64;  // output channels of one weight panel
+constexpr int SLICE = 16;  // a panel and a pixel are multiples of this
+constexpr int WIDEST = 7;  // kernel
+// Floats of a chunk of weights at most: 24 KB, or what the widest kernel needs for the channels of one vector.
+constexpr int CHUNK = std::max(96, WIDEST * LANES) * PANEL;
 constexpr float DEAD_ZONE = 1e-5f;
 
 inline int round_up(int value, int to) { return (value + to - 1) / to * to; }

@@ -5,9 +5,9 @@
 namespace HASTE_NAMESPACE {
 namespace {
 
-constexpr int TILE = 6;   // pixels of a tile of the dense form
-constexpr int WIDE = LANES == 16 ? 4 : 2;  // vectors of one: with 24 sums 32 registers are full, with 12 of them 16
-constexpr int CHAINS = 8;  // of multiply-adds: latency times units
+constexpr int TILE = 6;   // pixels of the dense form
+constexpr int WIDE = LANES == 16 ? 4 : 2;  // vectors of it: 24 of 32 registers are sums, or 12 of 16
+constexpr int CHAINS = 8;  // multiply-adds under way at once: latency times units
 constexpr int HINT = 2;   // the second-level cache
 constexpr int FEW = 128;  // steps at which asking ahead repays
 
@@ -31,10 +31,11 @@ struct Ahead {
   }
 };
 
-// PIXELS pixels by VECTORS vectors of outputs, every input.
+// PIXELS pixels by VECTORS vectors of outputs, every input; asks ahead between the multiplications.
 template <int PIXELS, int VECTORS>
 void tile(const Chunk& chunk, int taps, const Pixel* pixels, size_t offset, int distance, const float* w, int width,
-          float* sums) {
+          float* sums, Ahead& ahead) {
+  const char* until = ahead.until();
   vec s[PIXELS][VECTORS];
   const float* x[PIXELS];
   for (int i = 0; i < PIXELS; i++) {
@@ -50,9 +51,11 @@ void tile(const Chunk& chunk, int taps, const Pixel* pixels, size_t offset, int 
         const vec a = splat(x[i][k]);
         for (int v = 0; v < VECTORS; v++) s[i][v] += a * row[v];
       }
+      for (int v = 0; v < VECTORS; v += 2) ahead.line(until);
     }
     for (int i = 0; i < PIXELS; i++) x[i] += distance;
   }
+  ahead.rest(until);
   for (int i = 0; i < PIXELS; i++)
     for (int v = 0; v < VECTORS; v++) store(sums + i * PANEL + v * LANES, s[i][v]);
 }
@@ -60,14 +63,14 @@ void tile(const Chunk& chunk, int taps, const Pixel* pixels, size_t offset, int 
 // The first of n pixels, as many as a tile has.
 template <int VECTORS>
 void tile_of(int n, const Chunk& chunk, int taps, const Pixel* pixels, size_t offset, int distance, const float* w,
-             int width, float* sums) {
+             int width, float* sums, Ahead& ahead) {
   switch (std::min(TILE, n)) {
-    case 6: return tile<6, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums);
-    case 5: return tile<5, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums);
-    case 4: return tile<4, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums);
-    case 3: return tile<3, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums);
-    case 2: return tile<2, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums);
-    default: tile<1, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums);
+    case 6: return tile<6, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    case 5: return tile<5, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    case 4: return tile<4, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    case 3: return tile<3, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    case 2: return tile<2, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    default: tile<1, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
   }
 }
 
@@ -137,22 +140,22 @@ PHASE void dense(const Conv& c, const Buffer& in, int panel, const Pixel* pixels
     const size_t offset = (size_t)in.at(chunk.ky, 0) * in.stride + chunk.channel;
     Ahead ahead(w, (size_t)c.kernel * chunk.size * width, (n + TILE - 1) / TILE * slices);
     for (int i = 0; i < n; i += TILE)
-      for (int slice = 0; slice < width; slice += WIDE * LANES) {
-        ahead.rest(ahead.until());
+      for (int slice = 0; slice < width; slice += WIDE * LANES)
         with_vectors<WIDE>(std::min(WIDE * LANES, width - slice), [&](auto vectors) {
           tile_of<vectors.value>(n - i, chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width,
-                                 sums + (size_t)i * PANEL + slice);
+                                 sums + (size_t)i * PANEL + slice, ahead);
         });
-      }
   }
 }
 
 void sparse_chunk(const Chunk& chunk, int taps, int width, const Lists& lists, const float* weights,
                   const Pixel* pixels, int n, float* sums) {
-  if (width == PANEL && n <= FEW)
-    return sparse_pixels<PANEL / LANES, 1, true>(chunk, taps, lists, weights, pixels, n, sums);
   with_vectors(width, [&](auto vectors) {
-    sparse_pixels<vectors.value, CHAINS / vectors.value, false>(chunk, taps, lists, weights, pixels, n, sums);
+    constexpr int SETS = CHAINS / vectors.value;
+    if (width == PANEL && n <= FEW)
+      sparse_pixels<vectors.value, SETS, true>(chunk, taps, lists, weights, pixels, n, sums);
+    else
+      sparse_pixels<vectors.value, SETS, false>(chunk, taps, lists, weights, pixels, n, sums);
   });
 }
 

@@ -271,7 +271,7 @@ void plan_patch(const Conv& c, const Buffer& in, const float* image, int level, 
 }
 
 void add_merged(const Conv& c, int panel, const Patch& patch, const Pixel* pixels, float* sums, int64_t* merging) {
-  static thread_local Floats rows(std::max(CHUNK, WIDEST * LANES * PANEL));
+  static thread_local Floats rows(CHUNK);
   const Member *member = patch.members.data(), *last = member + patch.members.size();
   const int width = c.width_of(panel);
   for (int group = 0; member < last; group++) {

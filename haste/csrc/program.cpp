@@ -43,7 +43,7 @@ struct Operation {
 
 // Cut the rows of weights into chunks of one kernel row and one group of channels.
 void cut_rows(Conv& c) {
-  c.group = std::max(LANES, std::min(64, CHUNK / std::max(c.width_of(0), 64) / c.kernel / LANES * LANES));
+  c.group = std::min(64, CHUNK / PANEL / c.kernel / LANES * LANES);
   for (int channel = 0; channel < c.inputs; channel += c.group)
     for (int ky = 0; ky < c.kernel; ky++)
       c.chunks.push_back({ky, channel, std::min(c.group, c.inputs - channel), c.row(ky * c.kernel, channel)});
