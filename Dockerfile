@@ -1,5 +1,5 @@
 # The base image is an argument, so that a mirror or a stand-in can take its place. Nothing here depends on the
-# processor: `--platform linux/arm64` compiles the portable kernel, linux/amd64 that and the one for AVX2.
+# processor: `--platform linux/arm64` compiles the portable kernel, linux/amd64 that and those for AVX2 and AVX-512.
 ARG BASE_IMAGE=python:3.11.13-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build

@@ -7,7 +7,10 @@ from app.doctor.method import REFERENCE, Implementations
 from app.settings import cpus
 
 _X86 = ("x86_64", "AMD64")
-_AVX2 = frozenset({"avx2", "fma"})
+_NEEDS = {  # of the implementations for x86, the fastest first: as `haste/csrc/dispatch.cpp` asks
+    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"},
+    "avx2": {"avx2", "fma"},
+}
 _TOLD = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile", "asimd", "asimddp", "sve")
 _COMPILE = "install a C++ compiler (Debian: apt-get install g++) and this package again, from its source: pip install ."
 
@@ -23,7 +26,8 @@ class Processor:
     @property
     def best(self) -> str:
         """The implementation that is the fastest here, built or not."""
-        return "avx2" if self.arch in _X86 and self.features >= _AVX2 else "portable"
+        fit = (name for name, needs in _NEEDS.items() if self.arch in _X86 and self.features >= needs)
+        return next(fit, "portable")
 
 
 def read_features(cpuinfo: str) -> frozenset[str]:

@@ -129,7 +129,7 @@ class Run {
       space.edges[steered[i]] = near_zero(c, in, &space.energies[i * rows], levels[steered[i]] % HASTE_ZEROS);
     if (images[PATCHES].empty()) return;
     for (int i : images[PATCHES])
-      if (space.pruned[i].size() < in.image + 16) space.pruned[i].resize(in.image + 16);  // a vector is read past the end
+      if (space.pruned[i].size() < in.image + LANES) space.pruned[i].resize(in.image + LANES);  // a vector is read past the end
     pool.run([&](int t) {
       for (int i : images[PATCHES])
         if (space.edges[i] > 0)

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "haste.h"
@@ -16,11 +17,21 @@
 namespace HASTE_NAMESPACE {
 
 constexpr int PANEL = 64;  // output channels of one weight panel
-constexpr int SLICE = 16;  // a panel is a multiple of this: two vectors
-constexpr int CHUNK = 96 * PANEL;  // floats of a chunk of weights at most: 24 KB
+constexpr int SLICE = 16;  // a panel and a pixel are multiples of this
+constexpr int WIDEST = 7;  // kernel
+// Floats of a chunk of weights at most: 24 KB, or what the widest kernel needs for the channels of one vector.
+constexpr int CHUNK = std::max(96, WIDEST * LANES) * PANEL;
 constexpr float DEAD_ZONE = 1e-5f;
 
 inline int round_up(int value, int to) { return (value + to - 1) / to * to; }
+
+// Calls f with a constant: the vectors of a panel's width.
+template <int VECTORS = PANEL / LANES, class F>
+inline void with_vectors(int width, const F& f) {
+  if constexpr (VECTORS > SLICE / LANES)
+    if (width < VECTORS * LANES) return with_vectors<VECTORS - SLICE / LANES>(width, f);
+  f(std::integral_constant<int, VECTORS>());
+}
 
 // Floats on a cache line, zeroed; on huge pages where there are many.
 struct Floats {
@@ -125,7 +136,7 @@ class Stopwatch {
 };
 
 // lists.cpp
-int make_list(const float* x, int n, int base, const uint8_t* keep, bool skip, float* values, uint16_t* entries,
+int make_list(const float* x, int n, int base, const uint16_t* keep, bool skip, float* values, uint16_t* entries,
               int* nonzero);
 int rows_read(const Conv& c, const Buffer& in);
 int64_t entries_read(const Conv& c, const Buffer& in);

@@ -6,6 +6,8 @@ namespace HASTE_NAMESPACE {
 namespace {
 
 constexpr int TILE = 6;   // pixels of the dense form
+constexpr int WIDE = LANES == 16 ? 4 : 2;  // vectors of it: 24 of 32 registers are sums, or 12 of 16
+constexpr int CHAINS = 8;  // multiply-adds under way at once: latency times units
 constexpr int HINT = 2;   // the second-level cache
 constexpr int FEW = 128;  // steps at which asking ahead repays
 
@@ -29,29 +31,47 @@ struct Ahead {
   }
 };
 
-// PIXELS pixels by one slice of outputs, every input.
-template <int PIXELS>
+// PIXELS pixels by VECTORS vectors of outputs, every input; asks ahead between the multiplications.
+template <int PIXELS, int VECTORS>
 void tile(const Chunk& chunk, int taps, const Pixel* pixels, size_t offset, int distance, const float* w, int width,
-          float* sums) {
-  v8 low[PIXELS], high[PIXELS];
+          float* sums, Ahead& ahead) {
+  const char* until = ahead.until();
+  vec s[PIXELS][VECTORS];
   const float* x[PIXELS];
   for (int i = 0; i < PIXELS; i++) {
-    low[i] = load(sums + i * PANEL), high[i] = load(sums + i * PANEL + 8);
+    for (int v = 0; v < VECTORS; v++) s[i][v] = load(sums + i * PANEL + v * LANES);
     x[i] = pixels[i].input + offset;
   }
   for (int t = 0; t < taps; t++) {
 #pragma GCC unroll 4  // so that the branch predictor knows where the loop ends
     for (int k = 0; k < chunk.size; k++, w += width) {
-      const v8 w0 = load(w), w1 = load(w + 8);
+      vec row[VECTORS];
+      for (int v = 0; v < VECTORS; v++) row[v] = load(w + v * LANES);
       for (int i = 0; i < PIXELS; i++) {
-        const v8 a = splat(x[i][k]);
-        low[i] += a * w0;
-        high[i] += a * w1;
+        const vec a = splat(x[i][k]);
+        for (int v = 0; v < VECTORS; v++) s[i][v] += a * row[v];
       }
+      for (int v = 0; v < VECTORS; v += 2) ahead.line(until);
     }
     for (int i = 0; i < PIXELS; i++) x[i] += distance;
   }
-  for (int i = 0; i < PIXELS; i++) store(sums + i * PANEL, low[i]), store(sums + i * PANEL + 8, high[i]);
+  ahead.rest(until);
+  for (int i = 0; i < PIXELS; i++)
+    for (int v = 0; v < VECTORS; v++) store(sums + i * PANEL + v * LANES, s[i][v]);
+}
+
+// The first of n pixels, as many as a tile has.
+template <int VECTORS>
+void tile_of(int n, const Chunk& chunk, int taps, const Pixel* pixels, size_t offset, int distance, const float* w,
+             int width, float* sums, Ahead& ahead) {
+  switch (std::min(TILE, n)) {
+    case 6: return tile<6, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    case 5: return tile<5, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    case 4: return tile<4, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    case 3: return tile<3, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    case 2: return tile<2, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+    default: tile<1, VECTORS>(chunk, taps, pixels, offset, distance, w, width, sums, ahead);
+  }
 }
 
 // The live inputs of one pixel for one chunk.
@@ -60,12 +80,12 @@ struct List {
   const uint16_t* entry;
 };
 
-// One pixel by VECTORS vectors of outputs, live inputs only; narrow panels take turns over CHAINS sets of sums. The next
+// One pixel by VECTORS vectors of outputs, live inputs only; narrow panels take turns over sets of sums. The next
 // pixel's list is looked up before this one's is used, for the end of a list is not foreseen by the processor.
-template <int VECTORS, int CHAINS, bool AHEAD>
+template <int VECTORS, int SETS, bool AHEAD>
 void sparse_pixels(const Chunk& chunk, int taps, const Lists& lists, const float* weights, const Pixel* pixels, int n,
                    float* sums) {
-  constexpr int WIDTH = VECTORS * 8;
+  constexpr int WIDTH = VECTORS * LANES;
   const size_t column = (size_t)chunk.size * WIDTH;
   const uint32_t* starts = lists.starts.data() + (ptrdiff_t)lists.at(chunk.channel / lists.group, 0);
   auto list_of = [&](const Pixel& pixel) {
@@ -83,24 +103,24 @@ void sparse_pixels(const Chunk& chunk, int taps, const Lists& lists, const float
     __builtin_prefetch(next.entry);
     const float* value = first;
     const uint16_t* entry = entries;
-    v8 s[CHAINS][VECTORS] = {};
-    for (int v = 0; v < VECTORS; v++) s[0][v] = load(sums + 8 * v);
-    for (; value + 2 * CHAINS <= last; value += 2 * CHAINS, entry += 2 * CHAINS)
-      for (int j = 0; j < 2 * CHAINS; j++) {
-        const v8 x = splat(value[j]);
+    vec s[SETS][VECTORS] = {};
+    for (int v = 0; v < VECTORS; v++) s[0][v] = load(sums + LANES * v);
+    for (; value + 2 * SETS <= last; value += 2 * SETS, entry += 2 * SETS)
+      for (int j = 0; j < 2 * SETS; j++) {
+        const vec x = splat(value[j]);
         const float* row = w + (size_t)entry[j] * WIDTH;
-        for (int v = 0; v < VECTORS; v++) s[j % CHAINS][v] += x * load(row + 8 * v);
+        for (int v = 0; v < VECTORS; v++) s[j % SETS][v] += x * load(row + LANES * v);
         if (AHEAD) ahead.line(until);
       }
     for (; value < last; value++, entry++) {
-      const v8 x = splat(*value);
+      const vec x = splat(*value);
       const float* row = w + (size_t)*entry * WIDTH;
-      for (int v = 0; v < VECTORS; v++) s[0][v] += x * load(row + 8 * v);
+      for (int v = 0; v < VECTORS; v++) s[0][v] += x * load(row + LANES * v);
     }
     if (AHEAD) ahead.rest(until);
     for (int v = 0; v < VECTORS; v++) {
-      for (int c = 1; c < CHAINS; c++) s[0][v] += s[c][v];
-      store(sums + 8 * v, s[0][v]);
+      for (int c = 1; c < SETS; c++) s[0][v] += s[c][v];
+      store(sums + LANES * v, s[0][v]);
     }
   }
 }
@@ -110,40 +130,33 @@ void sparse_pixels(const Chunk& chunk, int taps, const Lists& lists, const float
 void start(const Conv& c, int panel, int pixels, float* sums) {
   const float* bias = c.bias.get() + panel * PANEL;
   for (int i = 0, width = c.width_of(panel); i < pixels; i++)
-    for (int v = 0; v < width; v += 8) store(sums + (size_t)i * PANEL + v, load(bias + v));
+    for (int v = 0; v < width; v += LANES) store(sums + (size_t)i * PANEL + v, load(bias + v));
 }
 
 PHASE void dense(const Conv& c, const Buffer& in, int panel, const Pixel* pixels, int n, float* sums) {
-  const int width = c.width_of(panel), slices = width / SLICE;
+  const int width = c.width_of(panel), slices = (width + WIDE * LANES - 1) / (WIDE * LANES);
   for (const Chunk& chunk : c.chunks) {
     const float* w = c.panel(panel) + chunk.row * width;
     const size_t offset = (size_t)in.at(chunk.ky, 0) * in.stride + chunk.channel;
     Ahead ahead(w, (size_t)c.kernel * chunk.size * width, (n + TILE - 1) / TILE * slices);
     for (int i = 0; i < n; i += TILE)
-      for (int slice = 0; slice < width; slice += SLICE) {
-        ahead.rest(ahead.until());
-        float* s = sums + (size_t)i * PANEL + slice;
-        switch (std::min(TILE, n - i)) {
-          case 6: tile<6>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
-          case 5: tile<5>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
-          case 4: tile<4>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
-          case 3: tile<3>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
-          case 2: tile<2>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s); break;
-          default: tile<1>(chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width, s);
-        }
-      }
+      for (int slice = 0; slice < width; slice += WIDE * LANES)
+        with_vectors<WIDE>(std::min(WIDE * LANES, width - slice), [&](auto vectors) {
+          tile_of<vectors.value>(n - i, chunk, c.kernel, pixels + i, offset, in.stride, w + slice, width,
+                                 sums + (size_t)i * PANEL + slice, ahead);
+        });
   }
 }
 
 void sparse_chunk(const Chunk& chunk, int taps, int width, const Lists& lists, const float* weights,
                   const Pixel* pixels, int n, float* sums) {
-  if (width == PANEL && n <= FEW) return sparse_pixels<8, 1, true>(chunk, taps, lists, weights, pixels, n, sums);
-  switch (width) {
-    case 16: sparse_pixels<2, 4, false>(chunk, taps, lists, weights, pixels, n, sums); break;
-    case 32: sparse_pixels<4, 2, false>(chunk, taps, lists, weights, pixels, n, sums); break;
-    case 48: sparse_pixels<6, 1, false>(chunk, taps, lists, weights, pixels, n, sums); break;
-    default: sparse_pixels<8, 1, false>(chunk, taps, lists, weights, pixels, n, sums);
-  }
+  with_vectors(width, [&](auto vectors) {
+    constexpr int SETS = CHAINS / vectors.value;
+    if (width == PANEL && n <= FEW)
+      sparse_pixels<vectors.value, SETS, true>(chunk, taps, lists, weights, pixels, n, sums);
+    else
+      sparse_pixels<vectors.value, SETS, false>(chunk, taps, lists, weights, pixels, n, sums);
+  });
 }
 
 PHASE void sparse(const Conv& c, const Lists& lists, int panel, const Pixel* pixels, int n, float* sums) {
@@ -154,12 +167,12 @@ PHASE void sparse(const Conv& c, const Lists& lists, int panel, const Pixel* pix
 
 PHASE void finish(const Conv& c, int panel, const Pixel* pixels, int n, const float* sums) {
   for (int i = 0, width = c.width_of(panel); i < n; i++, sums += PANEL)
-    for (int v = 0; v < width; v += 8) {
-      v8 s = load(sums + v);
+    for (int v = 0; v < width; v += LANES) {
+      vec s = load(sums + v);
       if (pixels[i].residual) s += load(pixels[i].residual + panel * PANEL + v);
       if (c.relu) s = positive(s);
       const int left = c.outputs - panel * PANEL - v;  // what pads a pixel stays zero, whatever its inputs are
-      for (int j = left < 0 ? 0 : left; j < 8; j++) s[j] = 0;
+      for (int j = left < 0 ? 0 : left; j < LANES; j++) s[j] = 0;
       store(pixels[i].out + panel * PANEL + v, s);
     }
 }

@@ -11,32 +11,30 @@ void channel_means(const Window& w, Plan& p) {
   const Conv& c = w.c;
   p.mean.assign(w.positions(), 0);
   for (int q = 0; c.method.centre && q < w.positions(); q++) {
-    v8 sum = {};
-    for (int k = 0; k < c.depth; k += 8) sum += load(w.at(q) + k);
-    for (int i = 0; i < 8; i++) p.mean[q] += sum[i];
+    vec sum = {};
+    for (int k = 0; k < c.depth; k += LANES) sum += load(w.at(q) + k);
+    for (int i = 0; i < LANES; i++) p.mean[q] += sum[i];
     p.mean[q] /= (float)c.inputs;
   }
 }
 
-// Bits first..first + PLANES of the codes of sixteen channels; two vectors share each plane's value.
+constexpr int VECTORS = SLICE / LANES;
+constexpr int TOGETHER = 12 / VECTORS;  // planes whose sums are in registers at once
+
+// Bits first..first + PLANES of the codes of a slice of channels; its vectors share each plane's value.
 template <int PLANES>
-void hash_planes(const Window& w, const float* mean, int first, int channel, v8 length0, v8 length1, i8* code) {
+void hash_planes(const Window& w, const float* mean, int first, int channel, const vec* length, ivec* code) {
   const float* plane = w.c.planes[w.kind].data() + first;
-  v8 low[PLANES] = {}, high[PLANES] = {};
+  vec sums[VECTORS][PLANES] = {};
   for (int q = 0, n = w.positions(); q < n; q++, plane += HASTE_MAX_PLANES) {
-    const float* x = w.at(q) + channel;
-    v8 x0 = load(x) - mean[q], x1 = load(x + 8) - mean[q];
-    for (int l = 0; l < PLANES; l++) {
-      v8 value = splat(plane[l]);
-      low[l] += x0 * value;
-      high[l] += x1 * value;
-    }
+    vec x[VECTORS];
+    for (int v = 0; v < VECTORS; v++) x[v] = load(w.at(q) + channel + LANES * v) - mean[q];
+    for (int l = 0; l < PLANES; l++)
+      for (int v = 0; v < VECTORS; v++) sums[v][l] += x[v] * splat(plane[l]);
   }
   for (int l = 0; l < PLANES; l++) {
     const float edge = DEAD_ZONE * w.c.plane_max[w.kind][first + l];
-    const int bit = (int)(1u << (first + l));
-    code[0] |= (low[l] > length0 * edge) & bit;
-    code[1] |= (high[l] > length1 * edge) & bit;
+    for (int v = 0; v < VECTORS; v++) code[v] |= (sums[v][l] > length[v] * edge) & (int)(1u << (first + l));
   }
 }
 
@@ -48,24 +46,24 @@ PHASE void hash_channels(const Window& w, int level, Plan& p) {
   p.code.resize(c.depth), p.length.resize(c.depth), p.square.resize(c.depth);
   channel_means(w, p);
   const float* mean = p.mean.data();
-  for (int k = 0; k < c.depth; k += 16) {
-    v8 length[2] = {}, square[2] = {}, hashed[2] = {};
+  for (int k = 0; k < c.depth; k += SLICE) {
+    vec length[VECTORS] = {}, square[VECTORS] = {}, hashed[VECTORS] = {};
     for (int q = 0; q < n; q++)
-      for (int v = 0; v < 2; v++) {
-        v8 x = load(w.at(q) + k + 8 * v);
+      for (int v = 0; v < VECTORS; v++) {
+        const vec x = load(w.at(q) + k + LANES * v);
         length[v] += absolute(x);
         square[v] += x * x;
         hashed[v] += absolute(x - mean[q]);
       }
-    i8 code[2] = {};
+    ivec code[VECTORS] = {};
     int first = 0;
-    for (; first + 6 <= level; first += 6) hash_planes<6>(w, mean, first, k, hashed[0], hashed[1], code);
-    for (; first + 2 <= level; first += 2) hash_planes<2>(w, mean, first, k, hashed[0], hashed[1], code);
-    if (first < level) hash_planes<1>(w, mean, first, k, hashed[0], hashed[1], code);
-    for (int v = 0; v < 2; v++) {
-      store(&p.length[k + 8 * v], length[v]);
-      store(&p.square[k + 8 * v], square[v]);
-      memcpy(&p.code[k + 8 * v], &code[v], sizeof code[v]);
+    for (; first + TOGETHER <= level; first += TOGETHER) hash_planes<TOGETHER>(w, mean, first, k, hashed, code);
+    for (; first + 2 <= level; first += 2) hash_planes<2>(w, mean, first, k, hashed, code);
+    if (first < level) hash_planes<1>(w, mean, first, k, hashed, code);
+    for (int v = 0; v < VECTORS; v++) {
+      store(&p.length[k + LANES * v], length[v]);
+      store(&p.square[k + LANES * v], square[v]);
+      memcpy(&p.code[k + LANES * v], &code[v], sizeof code[v]);
     }
   }
 }

@@ -7,18 +7,6 @@
 namespace HASTE_NAMESPACE {
 namespace {
 
-struct Compress {
-  uint64_t lanes[256];
-  Compress() {
-    for (int mask = 0; mask < 256; mask++) {
-      lanes[mask] = 0;
-      for (int bit = 0, n = 0; bit < 8; bit++)
-        if (mask >> bit & 1) lanes[mask] |= (uint64_t)bit << (8 * n++);
-    }
-  }
-};
-const Compress compress;
-
 // `rows` outputs a side read position `at` (without border) this often along that side.
 int readers(const Conv& c, int outputs, int at) {
   int n = 0;
@@ -30,40 +18,34 @@ int readers(const Conv& c, int outputs, int at) {
 
 void Lists::shape(int groups_, int group_, size_t positions_) {
   groups = groups_, group = group_, positions = positions_;
-  const size_t starts_ = groups * positions, room = starts_ * group + 8;  // eight lanes are written at once
+  const size_t starts_ = groups * positions, room = starts_ * group + LANES;  // a vector is written at once
   if (room > UINT32_MAX) throw std::length_error("a batch of activations is too large for its lists");
   if (starts.size() < starts_) starts.resize(starts_);
   if (values.size() < room) values.resize(room), entries.resize(room);
 }
 
-// The entries of n channels, a multiple of 8, that are not (near) zero, from values[0] on; returns how many.
+// The entries of n channels, a multiple of LANES, that are not (near) zero, from values[0] on; returns how many.
 template <bool NEAR>
 inline int live_entries(const float* x, const float* norms, float edge, int n, int base, float* values,
                         uint16_t* entries) {
-  float* to = values;
-  for (int k = 0; k < n; k += 8) {
-    const v8 v = load(x + k);
-    const unsigned live = NEAR ? 255u ^ bits_of(absolute(v) * load(norms + k) <= edge) : bits_of(v != 0.0f);
-    const uint64_t lanes = compress.lanes[live];
-    store_lanes(to, v, lanes);
-    store_indices(entries + (to - values), base + k, lanes);
-    to += __builtin_popcount(live);
+  int count = 0;
+  for (int k = 0; k < n; k += LANES) {
+    const vec v = load(x + k);
+    const unsigned live = NEAR ? not_within(absolute(v) * load(norms + k), edge) : nonzero(v);
+    count += store_lanes(values + count, entries + count, v, live, base + k);
   }
-  return (int)(to - values);
+  return count;
 }
 
-int make_list(const float* x, int n, int base, const uint8_t* keep, bool skip, float* values, uint16_t* entries,
-              int* nonzero) {
+int make_list(const float* x, int n, int base, const uint16_t* keep, bool skip, float* values, uint16_t* entries,
+              int* nonzero_) {
   int count = 0;
-  for (int k = 0; k < n; k += 8) {
-    const v8 v = load(x + k);
-    const unsigned inside = n - k < 8 ? (1u << (n - k)) - 1 : 255u, live = bits_of(v != 0.0f) & inside;
-    *nonzero += __builtin_popcount(live);
-    const unsigned take = (skip ? live : inside) & (keep ? keep[k / 8] : 255u);
-    const uint64_t lanes = compress.lanes[take];
-    store_lanes(values + count, v, lanes);
-    store_indices(entries + count, base + k, lanes);
-    count += __builtin_popcount(take);
+  for (int k = 0; k < n; k += LANES) {
+    const vec v = load(x + k);
+    const unsigned inside = n - k < LANES ? (1u << (n - k)) - 1 : ALL_LANES, live = nonzero(v) & inside;
+    *nonzero_ += __builtin_popcount(live);
+    const unsigned take = (skip ? live : inside) & (keep ? keep[k / LANES] : ALL_LANES);
+    count += store_lanes(values + count, entries + count, v, take, base + k);
   }
   return count;
 }
@@ -79,17 +61,18 @@ PHASE double row_energy(const Conv& c, const Buffer& in, int image, int row) {
   const bool all = c.kernel > 1;
   const int width = all ? in.width : c.width, step = all ? 1 : c.step, shift = in.border - (all ? 0 : c.padding);
   const float *norms = c.norms.get(), *x = in.at(image, row * step + shift, shift);
-  d4 sums[4] = {};
+  constexpr int VECTORS = SLICE / LANES;
+  dvec sums[2 * VECTORS] = {};
   for (int z = 0; z < width; z++, x += step * in.stride)
-    for (int k = 0; k < c.depth; k += 16)  // what pads a pixel and the norms is zero
-      for (int v = 0; v < 2; v++) {
-        const v8 e = load(x + k + 8 * v) * load(norms + k + 8 * v);
-        const d4 low = low_double(e), high = high_double(e);
+    for (int k = 0; k < c.depth; k += SLICE)  // what pads a pixel and the norms is zero
+      for (int v = 0; v < VECTORS; v++) {
+        const vec e = load(x + k + LANES * v) * load(norms + k + LANES * v);
+        const dvec low = low_double(e), high = high_double(e);
         sums[2 * v] += low * low;
         sums[2 * v + 1] += high * high;
       }
   double total = 0;
-  for (int i = 0; i < 16; i++) total += sums[i / 4][i % 4];
+  for (int i = 0; i < SLICE; i++) total += sums[i / (LANES / 2)][i % (LANES / 2)];
   return total;
 }
 
@@ -110,9 +93,9 @@ PHASE void prune(const Conv& c, const Buffer& in, int image, float edge, int fro
     for (int column = 0; column < in.columns; column++) {
       const float* x = in.at(image, row, column);
       float* y = out + (size_t)in.at(row, column) * in.stride;
-      for (int k = 0; k < in.stride; k += 8) {
-        const v8 v = load(x + k);
-        store(y + k, absolute(v) * load(c.norms.get() + k) <= edge ? v8{} : v);
+      for (int k = 0; k < in.stride; k += LANES) {
+        const vec v = load(x + k);
+        store(y + k, absolute(v) * load(c.norms.get() + k) <= edge ? vec{} : v);
       }
     }
 }
@@ -139,8 +122,8 @@ PHASE void list_image(const Conv& c, const Buffer& in, int image, float edge, Li
         float* values = lists.values.data() + at;
         uint16_t* entries = lists.entries.data() + at;
         // channels that pad the pixel are zero, and so is what pads the norms
-        const int count = edge > 0 ? live_entries<true>(x, norms, edge, round_up(n, 8), column * n, values, entries)
-                                   : live_entries<false>(x, norms, edge, round_up(n, 8), column * n, values, entries);
+        const int count = edge > 0 ? live_entries<true>(x, norms, edge, round_up(n, LANES), column * n, values, entries)
+                                   : live_entries<false>(x, norms, edge, round_up(n, LANES), column * n, values, entries);
         at += (uint32_t)count;
         executed += (int64_t)count * read;
       }

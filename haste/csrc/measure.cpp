@@ -15,9 +15,9 @@ double seconds() { return std::chrono::duration<double>(std::chrono::steady_cloc
 
 // Ten sums in registers, which is more than latency times units needs.
 PHASE float multiply_adds(int n, float scale) {
-  v8 s0 = splat(scale), s1 = s0 + 1, s2 = s0 + 2, s3 = s0 + 3, s4 = s0 + 4;  // different, or they would be computed once
-  v8 s5 = s0 + 5, s6 = s0 + 6, s7 = s0 + 7, s8 = s0 + 8, s9 = s0 + 9;
-  const v8 a = splat(scale), b = splat(1 - scale);
+  vec s0 = splat(scale), s1 = s0 + 1, s2 = s0 + 2, s3 = s0 + 3, s4 = s0 + 4;  // different, or they would be computed once
+  vec s5 = s0 + 5, s6 = s0 + 6, s7 = s0 + 7, s8 = s0 + 8, s9 = s0 + 9;
+  const vec a = splat(scale), b = splat(1 - scale);
   for (int i = 0; i < n; i++) {
     s0 = s0 * a + b, s1 = s1 * a + b, s2 = s2 * a + b, s3 = s3 * a + b, s4 = s4 * a + b;
     s5 = s5 * a + b, s6 = s6 * a + b, s7 = s7 * a + b, s8 = s8 * a + b, s9 = s9 * a + b;
@@ -26,9 +26,9 @@ PHASE float multiply_adds(int n, float scale) {
 }
 
 PHASE float read(const float* x, size_t n) {
-  v8 s[4] = {};
-  for (size_t i = 0; i < n; i += 32)
-    for (int v = 0; v < 4; v++) s[v] += load(x + i + 8 * v);
+  vec s[4] = {};
+  for (size_t i = 0; i < n; i += 4 * LANES)
+    for (int v = 0; v < 4; v++) s[v] += load(x + i + LANES * v);
   return (s[0] + s[1] + s[2] + s[3])[0];
 }
 
@@ -41,7 +41,7 @@ double peak_gflops() {
   for (int round = 0; round < ROUNDS; round++) {
     const double start = seconds();
     sink = sink + multiply_adds(n, 0.5f);
-    best = std::max(best, 2.0 * 8 * CHAINS * n / (seconds() - start) / 1e9);
+    best = std::max(best, 2.0 * LANES * CHAINS * n / (seconds() - start) / 1e9);
   }
   return best;
 }

@@ -94,7 +94,7 @@ PHASE void compact(const Window& w, Patch& patch) {
   for (Member& m : patch.members) {
     if (number[m.bucket] < 0) number[m.bucket] = buckets++;
   }
-  const int depth = round_up(buckets, 8), before = patch.depth;
+  const int depth = round_up(buckets, LANES), before = patch.depth;
   std::vector<float> inputs((size_t)w.positions() * depth, 0);
   for (int j = 0; j < patch.buckets; j++)
     for (int q = 0; number[j] >= 0 && q < w.positions(); q++)
@@ -121,7 +121,7 @@ PHASE void plan_buckets(const Window& w, Patch& patch, Plan& p, Counts* counts) 
   const bool verified = c.method.tolerance >= 0, products = c.method.merge == HASTE_PROJECTION || verified;
   counts->input_flops += fit_flops((int64_t)patch.members.size(), patch.buckets, w.positions(), products);
   if (verified) counts->input_flops += 2 * (int64_t)w.positions() * c.inputs;
-  patch.depth = round_up(patch.buckets, 8);
+  patch.depth = round_up(patch.buckets, LANES);
   patch.inputs.assign((size_t)w.positions() * patch.depth, 0);
   if (patch.buckets) {
     fit(w, patch, nullptr);
@@ -148,7 +148,7 @@ uint64_t readers(const Conv& c, const Patch& patch, int row, int column) {
 
 // The lists of one row and group of a window: of its channels where `keep` names them, else of its buckets, whose live
 // taps are noted. Counts what they execute and returns what zeros alone would leave.
-int64_t list_row(const Window& w, const Patch& patch, int row, int group, int channels, const uint8_t* keep,
+int64_t list_row(const Window& w, const Patch& patch, int row, int group, int channels, const uint16_t* keep,
                  uint64_t* taps, Lists& lists, size_t position, Counts* counts) {
   const Conv& c = w.c;
   const int first = group * c.group, n = std::min(c.group, channels - first);
@@ -161,7 +161,7 @@ int64_t list_row(const Window& w, const Patch& patch, int row, int group, int ch
     const float* x = taps ? &patch.inputs[(size_t)q * patch.depth] : w.at(q);
     int nonzero = 0;
     starts[column] = at;
-    const int count = make_list(x + first, n, column * n, keep ? keep + first / 8 : nullptr, c.method.skip,
+    const int count = make_list(x + first, n, column * n, keep ? keep + first / LANES : nullptr, c.method.skip,
                                 &lists.values[at], &lists.entries[at], &nonzero);
     for (int i = 0; taps && i < count; i++) taps[first + lists.entries[at + i] - column * n] |= reads;
     at += (uint32_t)count;
@@ -177,12 +177,12 @@ PHASE void list_inputs(const Window& w, Patch& patch, Plan& p, Lists& lone, Coun
   const Conv& c = w.c;
   const bool skip = c.method.skip;
   int64_t dropped = 0;
-  p.keep.assign(c.depth / 8, 0);
+  p.keep.assign(c.depth / LANES, 0);
   for (int k = 0; k < c.inputs; k++) {
-    if (p.leader[k] >= 0) p.keep[k / 8] |= 1 << (k % 8);
+    if (p.leader[k] >= 0) p.keep[k / LANES] |= 1 << (k % LANES);
     else dropped++;
   }
-  for (const Member& m : patch.members) p.keep[m.channel / 8] &= ~(1 << (m.channel % 8));
+  for (const Member& m : patch.members) p.keep[m.channel / LANES] &= ~(1 << (m.channel % LANES));
   patch.merged.first = patch.position;
   patch.merged.shape((patch.buckets + c.group - 1) / c.group, c.group, (size_t)w.height * (w.width + 1));
   p.taps.assign(patch.buckets, skip ? 0 : ~0ull);
@@ -205,13 +205,13 @@ PHASE void list_inputs(const Window& w, Patch& patch, Plan& p, Lists& lone, Coun
 // The filter row of one bucket and tap: the sum of its members' rows, each times its factor.
 template <int VECTORS>
 const Member* merge_row(const Conv& c, const float* panel, int tap, const Member* member, const Member* last, float* row) {
-  v8 s[VECTORS] = {};
+  vec s[VECTORS] = {};
   const int bucket = member->bucket;
   for (; member < last && member->bucket == bucket; member++) {
-    const float* w = panel + c.row(tap, member->channel) * VECTORS * 8;
-    for (int v = 0; v < VECTORS; v++) s[v] += load(w + 8 * v) * member->factor;
+    const float* w = panel + c.row(tap, member->channel) * VECTORS * LANES;
+    for (int v = 0; v < VECTORS; v++) s[v] += load(w + LANES * v) * member->factor;
   }
-  for (int v = 0; v < VECTORS; v++) store(row + 8 * v, s[v]);
+  for (int v = 0; v < VECTORS; v++) store(row + LANES * v, s[v]);
   return member;
 }
 
@@ -219,12 +219,10 @@ const Member* merge_row(const Conv& c, const float* panel, int tap, const Member
 PHASE const Member* merge_rows(const Conv& c, int panel, int tap, const Member* member, const Member* last, float* rows) {
   const int width = c.width_of(panel);
   const float* w = c.panel(panel);
-  for (int n = 0; n < c.group && member < last; n++, rows += width) switch (width) {
-      case 16: member = merge_row<2>(c, w, tap, member, last, rows); break;
-      case 32: member = merge_row<4>(c, w, tap, member, last, rows); break;
-      case 48: member = merge_row<6>(c, w, tap, member, last, rows); break;
-      default: member = merge_row<8>(c, w, tap, member, last, rows);
-    }
+  with_vectors(width, [&](auto vectors) {
+    for (int n = 0; n < c.group && member < last; n++, rows += width)
+      member = merge_row<vectors.value>(c, w, tap, member, last, rows);
+  });
   return member;
 }
 

@@ -19,7 +19,7 @@ struct Plan {
   std::vector<uint32_t> code, keys;
   std::vector<int> slots, stamps, leader, size, column;
   std::vector<size_t> offsets;
-  std::vector<uint8_t> keep;
+  std::vector<uint16_t> keep;  // bits of LANES channels each
   std::vector<uint64_t> taps;  // of each bucket: those that read anything
   std::vector<float> mean, length, square;
   int stamp = 0;

@@ -43,7 +43,7 @@ struct Operation {
 
 // Cut the rows of weights into chunks of one kernel row and one group of channels.
 void cut_rows(Conv& c) {
-  c.group = std::min(64, CHUNK / PANEL / c.kernel / 8 * 8);
+  c.group = std::min(64, CHUNK / PANEL / c.kernel / LANES * LANES);
   for (int channel = 0; channel < c.inputs; channel += c.group)
     for (int ky = 0; ky < c.kernel; ky++)
       c.chunks.push_back({ky, channel, std::min(c.group, c.inputs - channel), c.row(ky * c.kernel, channel)});
@@ -129,7 +129,7 @@ struct Program {
       if (spec.bias) op.bias.assign(spec.bias, spec.bias + out.channels);
     }
     if (spec.kind != HASTE_CONV) return;
-    require(spec.padding <= in.border && spec.kernel <= 7, "a convolution needs its padding as border, and K of 7 at most");
+    require(spec.padding <= in.border && spec.kernel <= WIDEST, "a convolution needs its padding as border, and K of 7 at most");
     Conv& c = op.conv;
     c.kernel = spec.kernel, c.step = spec.stride, c.padding = spec.padding, c.relu = spec.relu;
     c.inputs = in.channels, c.outputs = out.channels, c.height = out.height, c.width = out.width;
@@ -172,11 +172,11 @@ struct Program {
     for (int i = 0; i < n; i++)
       for (int o = 0; o < outputs; o++) {
         const float *x = in.at(i, in.border, in.border), *w = &op.weight[(size_t)o * inputs];
-        v8 sums = {};
+        vec sums = {};
         int k = 0;
-        for (; k + 8 <= inputs; k += 8) sums += load(x + k) * load(w + k);
+        for (; k + LANES <= inputs; k += LANES) sums += load(x + k) * load(w + k);
         float sum = op.bias[o];
-        for (int j = 0; j < 8; j++) sum += sums[j];
+        for (int j = 0; j < LANES; j++) sum += sums[j];
         for (; k < inputs; k++) sum += x[k] * w[k];
         out[(size_t)i * outputs + o] = sum;
       }

@@ -1,4 +1,5 @@
-// Eight floats as the compiler's own vector type: AVX2 registers where they exist, pairs of SSE or NEON ones elsewhere.
+// A vector of floats as the compiler's own type: an AVX-512 or AVX2 register where there is one, elsewhere pairs of SSE or
+// NEON ones.
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -9,55 +10,92 @@
 
 namespace HASTE_NAMESPACE {
 
-typedef float v8 __attribute__((vector_size(32)));
-typedef int32_t i8 __attribute__((vector_size(32)));
+#ifdef __AVX512F__
+constexpr int LANES = 16;
+#else
+constexpr int LANES = 8;
+#endif
+constexpr unsigned ALL_LANES = (1u << LANES) - 1;
 
-static inline v8 load(const float* p) {
-  v8 v;
+typedef float vec __attribute__((vector_size(LANES * 4)));
+typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
+
+static inline vec load(const float* p) {
+  vec v;
   memcpy(&v, p, sizeof v);
   return v;
 }
-static inline void store(float* p, v8 v) { memcpy(p, &v, sizeof v); }
-static inline v8 splat(float x) { return v8{x, x, x, x, x, x, x, x}; }
-static inline v8 absolute(v8 v) { return (v8)((i8)v & 0x7fffffff); }
-static inline v8 positive(v8 v) { return v < 0.0f ? v8{} : v; }  // keeps NaN, as torch does
+static inline void store(float* p, vec v) { memcpy(p, &v, sizeof v); }
+static inline vec splat(float x) { return x - vec{}; }
+static inline vec absolute(vec v) { return (vec)((ivec)v & 0x7fffffff); }
+static inline vec positive(vec v) { return v < 0.0f ? vec{} : v; }  // keeps NaN, as torch does
 
-typedef float v4 __attribute__((vector_size(16)));
-typedef double d4 __attribute__((vector_size(32)));
-static inline d4 low_double(v8 v) {
-  v4 half;
-  memcpy(&half, &v, sizeof half);
-  return __builtin_convertvector(half, d4);
+typedef float half __attribute__((vector_size(LANES * 2)));
+typedef double dvec __attribute__((vector_size(LANES * 4)));
+static inline dvec low_double(vec v) {
+  half low;
+  memcpy(&low, &v, sizeof low);
+  return __builtin_convertvector(low, dvec);
 }
-static inline d4 high_double(v8 v) {
-  v4 half;
-  memcpy(&half, (const char*)&v + sizeof half, sizeof half);
-  return __builtin_convertvector(half, d4);
+static inline dvec high_double(vec v) {
+  half high;
+  memcpy(&high, (const char*)&v + sizeof high, sizeof high);
+  return __builtin_convertvector(high, dvec);
 }
 
-#ifdef __AVX2__
-static inline unsigned bits_of(i8 mask) { return (unsigned)_mm256_movemask_ps((__m256)mask); }
-// Store the lanes that the low bytes of `lanes` name, in that order; all eight are written.
-static inline void store_lanes(float* out, v8 v, uint64_t lanes) {
-  __m256i order = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)lanes));
-  _mm256_storeu_ps(out, _mm256_permutevar8x32_ps((__m256)v, order));
+// What follows has a form for each set of instructions. A set of lanes is the bits of an unsigned.
+//   nonzero: the lanes that are not zero, NaN among them.
+//   not_within: those that are not <= edge, NaN among them.
+//   store_lanes: stores the chosen lanes one after the other, as well as their numbers, each plus base; LANES of both are
+//   written. Returns how many were chosen.
+#if defined(__AVX512F__)
+static inline unsigned nonzero(vec v) { return _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ); }
+static inline unsigned not_within(vec v, float edge) {
+  return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(edge), _CMP_NLE_UQ);
 }
-// Store eight indices: base + each byte of `lanes`.
-static inline void store_indices(uint16_t* out, int base, uint64_t lanes) {
-  __m128i wide = _mm_cvtepu8_epi16(_mm_cvtsi64_si128((long long)lanes));
-  _mm_storeu_si128((__m128i*)out, _mm_add_epi16(wide, _mm_set1_epi16((short)base)));
+static inline int store_lanes(float* values, uint16_t* numbers, vec v, unsigned lanes, int base) {
+  const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i number = _mm512_add_epi32(first, _mm512_set1_epi32(base));
+  _mm512_storeu_ps(values, _mm512_maskz_compress_ps((__mmask16)lanes, (__m512)v));
+  _mm256_storeu_si256((__m256i*)numbers,
+                      _mm512_maskz_cvtepi32_epi16(0xffff, _mm512_maskz_compress_epi32((__mmask16)lanes, number)));
+  return __builtin_popcount(lanes);
 }
 #else
-static inline unsigned bits_of(i8 mask) {
+#ifdef __AVX2__
+static inline unsigned bits_of(ivec mask) { return (unsigned)_mm256_movemask_ps((__m256)mask); }
+#else
+static inline unsigned bits_of(ivec mask) {
   unsigned bits = 0;
-  for (int i = 0; i < 8; i++) bits |= (unsigned)(mask[i] & 1) << i;
+  for (int i = 0; i < LANES; i++) bits |= (unsigned)(mask[i] & 1) << i;
   return bits;
 }
-static inline void store_lanes(float* out, v8 v, uint64_t lanes) {
-  for (int i = 0; i < 8; i++) out[i] = v[lanes >> (8 * i) & 7];
-}
-static inline void store_indices(uint16_t* out, int base, uint64_t lanes) {
-  for (int i = 0; i < 8; i++) out[i] = (uint16_t)(base + (lanes >> (8 * i) & 255));
+#endif
+static inline unsigned nonzero(vec v) { return bits_of(v != 0.0f); }
+static inline unsigned not_within(vec v, float edge) { return ALL_LANES ^ bits_of(v <= edge); }
+
+// The numbers of the bits of every byte, a byte each, the lowest first.
+struct Numbers {
+  uint64_t of[256];
+  constexpr Numbers() : of() {
+    for (int bits = 0; bits < 256; bits++)
+      for (int bit = 0, n = 0; bit < 8; bit++)
+        if (bits >> bit & 1) of[bits] |= (uint64_t)bit << (8 * n++);
+  }
+};
+inline constexpr Numbers numbers_of_bits;
+
+static inline int store_lanes(float* values, uint16_t* numbers, vec v, unsigned lanes, int base) {
+  const uint64_t chosen = numbers_of_bits.of[lanes];
+#ifdef __AVX2__
+  const __m128i bytes = _mm_cvtsi64_si128((long long)chosen);
+  _mm256_storeu_ps(values, _mm256_permutevar8x32_ps((__m256)v, _mm256_cvtepu8_epi32(bytes)));
+  _mm_storeu_si128((__m128i*)numbers, _mm_add_epi16(_mm_cvtepu8_epi16(bytes), _mm_set1_epi16((short)base)));
+#else
+  for (int i = 0; i < LANES; i++) values[i] = v[chosen >> (8 * i) & 7];
+  for (int i = 0; i < LANES; i++) numbers[i] = (uint16_t)(base + (chosen >> (8 * i) & 255));
+#endif
+  return __builtin_popcount(lanes);
 }
 #endif
 
