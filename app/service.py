@@ -68,7 +68,7 @@ class Service:
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
         self._steer()
         self.repository = Repository(
-            engine, self._thread, self.metrics, self.steering.configure, self.refresh, self.dispatcher.standstill
+            engine, self._thread, self.metrics, self.steering.method, self.refresh, self.dispatcher.standstill
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._describe()

@@ -36,9 +36,16 @@ def test_an_unloaded_model_answers_503_until_it_is_loaded_and_the_service_stays_
     assert [model["ready"] for model in client.get("/models").json()["models"]] == [False, True]
     assert client.sample("haste_model_ready", model="small") == 0
     assert post(client, f"{prefix}/models/small/load") == 200
-    assert engine.configured[-1][0] == "small"
     assert client.classify(PNG).status_code == 200
     assert client.sample("haste_model_ready", model="small") == 1
+
+
+def test_a_load_is_given_the_merge_rule_of_now(client: Client, engine: FakeEngine) -> None:
+    client.patch({"merge": "mean"})
+    engine.configured.clear()
+    engine.methods.clear()
+    assert [post(client, f"/models/small/{verb}") for verb in ("unload", "load")] == [200, 200]
+    assert (engine.methods, engine.configured) == ({"small": ("mean", 0.03)}, [])
 
 
 @BOTH
