@@ -62,6 +62,11 @@ class Repository:
         if entry.state != "READY":
             raise Unavailable(f"model {model} is {entry.state.lower()}: {entry.reason}", retry_after_seconds=2)
 
+    def check_any_ready(self, model: str) -> None:
+        """Raise Unavailable, as of `model`, where no model answers now."""
+        if not any(map(self.ready, self.entries)):
+            self.check_ready(model)
+
     @contextmanager
     def using(self, model: str) -> Iterator[None]:
         """Around work that was accepted for a model: it stays until that is done. Unavailable as `check_ready`."""

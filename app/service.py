@@ -187,13 +187,18 @@ class Service:
             finally:
                 self.statistics.ended(tally.model, time.perf_counter() - started, answered=answered)
 
+    def check_ready(self, model: str, *, named: bool) -> None:
+        """Raise Unavailable where the model does not answer now; before it is known, where none does."""
+        (self.repository.check_ready if named else self.repository.check_any_ready)(model)
+
     @contextmanager
-    def admit(self, choice: Choice) -> Iterator[Callable[[int], None]]:
+    def admit(self, choice: Choice, *, named: bool = True) -> Iterator[Callable[[int], None]]:
         """Around a classify request, before its body is read; yields what counts the body's bytes.
 
-        Unavailable while the model is not loaded; Busy where too much is in flight, or it could not be in time.
+        named: whether the model is known, which the body may still name. Unavailable while it, or else every model, is
+        not loaded; Busy where too much is in flight, or it could not be in time.
         """
-        self.repository.check_ready(choice.model.name)
+        self.check_ready(choice.model.name, named=named)
         wanted = _wanted(choice, time.perf_counter())
         self.dispatcher.check_room(wanted, 1)
         with ExitStack() as admitted:
