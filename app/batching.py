@@ -103,7 +103,8 @@ class Batching(Generic[T]):
         if idle and not job.firm:
             return None
         least = self._controller.nominal_seconds(job, len(jobs))
-        if job.firm and least > job.due - job.arrived:
+        known = self._controller.latency(job.model).calibrated  # else one slow batch would refuse all for good
+        if job.firm and known and least > job.due - job.arrived:
             return Refusal(
                 f"{len(jobs)} images take about {_ms(least)} at their lowest L with nothing before them", None
             )

@@ -189,6 +189,19 @@ def test_without_a_calibration_nothing_is_refused_before_anything_was_measured()
     assert accepted(queue, [job(0.1) for _ in range(5)], 0.1) == 1
 
 
+def test_without_a_calibration_one_slow_batch_refuses_no_deadline_for_good() -> None:
+    no_points: list[Point] = []
+    queue = batching(controller(models={"m": no_points}))
+    assert accepted(queue, [job()]) == 1
+    batch, _ = queue.take(0.0)
+    assert batch is not None
+    queue.finished(2.0, batch, 2.0)
+    refusal = queue.offer(2.0, [job(2.0)])
+    assert refusal is not None
+    assert refusal.retry_seconds is not None
+    assert queue.offer(3.5, [job(3.5)]) is None
+
+
 def test_while_it_is_closed_nothing_is_accepted_and_all_that_waits_still_runs() -> None:
     queue = batching()
     queue.offer(0.0, [job(seconds=1)])
