@@ -40,10 +40,14 @@ class Job(Generic[T]):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why images are not accepted, and the seconds after which the same would be; None where they never would."""
+    """Why images are not accepted, and the seconds after which the same would be; None where they never would.
+
+    closed: not for what waits, but because nothing is accepted now.
+    """
 
     detail: str
     retry_seconds: float | None
+    closed: bool = False
 
 
 class Batching(Generic[T]):
@@ -93,7 +97,7 @@ class Batching(Generic[T]):
     def _refusal(self, now: float, jobs: Sequence[Job[Any]]) -> Refusal | None:
         """Every image counts as what it takes at its lowest level: the controller goes down at once where it must."""
         if self.closed_for is not None:
-            return Refusal(self.closed_for, _CLOSED_SECONDS)
+            return Refusal(self.closed_for, _CLOSED_SECONDS, closed=True)
         ahead, job = self._ahead(), jobs[0]
         free_at = now if self._busy_until is None else max(now, self._busy_until)
         if len(ahead) + len(jobs) > self._capacity:

@@ -213,4 +213,5 @@ def _raise(refusal: Refusal | None) -> None:
         if refusal.retry_seconds is None:
             raise InvalidParameter(f"the deadline cannot be met: {refusal.detail}")
         seconds = min(max(1, math.ceil(refusal.retry_seconds)), _MOST_RETRY_SECONDS)
-        raise Busy(refusal.detail, retry_after_seconds=seconds)
+        kind = Unavailable if refusal.closed else Busy
+        raise kind(refusal.detail, retry_after_seconds=seconds)

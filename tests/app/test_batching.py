@@ -208,5 +208,5 @@ def test_while_it_is_closed_nothing_is_accepted_and_all_that_waits_still_runs() 
     queue.closed_for = "model n is being loaded"
     refusal = queue.offer(0.0, [job(seconds=1, firm=False)])
     assert refusal is not None
-    assert refusal.detail == "model n is being loaded"
+    assert (refusal.detail, refusal.closed) == ("model n is being loaded", True)
     assert queue.take(0.0)[0] is not None

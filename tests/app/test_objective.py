@@ -176,7 +176,8 @@ def test_while_a_model_is_loaded_what_was_accepted_is_answered_and_nothing_else_
         loading = client.background("POST", "/models/other/load")
         client.wait_until(lambda: client.service.batching.closed_for is not None)
         refused = client.classify(PNG)
-        assert (refused.status_code, refused.json()["detail"]) == (429, "model other is being loaded")
+        assert (refused.status_code, refused.json()["detail"]) == (503, "model other is being loaded")
+        assert int(refused.headers["Retry-After"]) > 0
         engine.gate.set()
         assert [future.result().status_code for future in (*accepted, loading)] == [200, 200, 200]
         assert client.classify(PNG).status_code == 200
