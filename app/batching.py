@@ -65,6 +65,11 @@ class Batching(Generic[T]):
         """Images that wait, of one model or of all."""
         return sum(model is None or job.model == model for job in self._queue)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits, and nothing that was accepted is still being decoded."""
+        return not self._queue and not self._coming
+
     def check(self, now: float, jobs: Sequence[Job[None]]) -> Refusal | None:
         """Why images like these would not be accepted now, None where they would; what is refused counts as offered."""
         refusal = self._refusal(now, jobs)
@@ -83,10 +88,13 @@ class Batching(Generic[T]):
         """What was expected is decoded, or will not come."""
         self._coming = without(self._coming, jobs)
 
-    def offer(self, now: float, jobs: Sequence[Job[T]]) -> Refusal | None:
-        """Accept the images of one request together, which are alike but for their payloads, or say why not."""
+    def offer(self, now: float, jobs: Sequence[Job[T]], *, expected: bool = False) -> Refusal | None:
+        """Accept the images of one request together, which are alike but for their payloads, or say why not.
+
+        expected: accepted before they were decoded, so that a queue that was closed since takes them.
+        """
         self._controller.arrived(now, jobs[0].model, jobs[0].level, len(jobs))
-        refusal = self._refusal(now, jobs)
+        refusal = self._refusal(now, jobs, expected=expected)
         if refusal is None:
             self._queue = sorted([*self._queue, *jobs], key=_due)
         return refusal
@@ -94,9 +102,9 @@ class Batching(Generic[T]):
     def _ahead(self) -> list[Job[Any]]:
         return sorted([*self._queue, *self._coming], key=_due) if self._coming else self._queue
 
-    def _refusal(self, now: float, jobs: Sequence[Job[Any]]) -> Refusal | None:
+    def _refusal(self, now: float, jobs: Sequence[Job[Any]], *, expected: bool = False) -> Refusal | None:
         """Every image counts as what it takes at its lowest level: the controller goes down at once where it must."""
-        if self.closed_for is not None:
+        if self.closed_for is not None and not expected:
             return Refusal(self.closed_for, _CLOSED_SECONDS, closed=True)
         ahead, job = self._ahead(), jobs[0]
         free_at = now if self._busy_until is None else max(now, self._busy_until)
@@ -138,7 +146,7 @@ class Batching(Generic[T]):
 
     def take(self, now: float) -> tuple[Batch[Job[T]] | None, list[Change]]:
         """The next batch while the engine is free, None where nothing waits; and what the controller changed for it."""
-        changes = self._controller.step(now, self._queue)
+        changes = self._controller.step(now, self._ahead())
         if not self._queue:
             return None, changes
         batch = self._controller.batch(now, self._queue)

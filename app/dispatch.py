@@ -105,13 +105,16 @@ class Dispatcher:
     def _placeholders(self, wanted: Wanted, images: int) -> list[Job[None]]:
         return [self._job(wanted, images, None) for _ in range(images)]
 
-    async def classify(self, wanted: Wanted, prepared: Sequence[Prepared]) -> list[Done]:
-        """Results in order, all or an error. A caller that is cancelled gives its places in the queue back at once."""
+    async def classify(self, wanted: Wanted, prepared: Sequence[Prepared], *, expected: bool) -> list[Done]:
+        """Results in order, all or an error. A caller that is cancelled gives its places in the queue back at once.
+
+        expected: called right after `expecting`.
+        """
         self._check_open()
         loop, now = asyncio.get_running_loop(), time.perf_counter()
         asks = [Ask(one, wanted.top_k, now, loop.create_future()) for one in prepared]
         jobs = [self._job(wanted, len(asks), ask) for ask in asks]
-        _raise(self._batching.offer(now, jobs))
+        _raise(self._batching.offer(now, jobs, expected=expected))
         self._wake.set()
         try:
             return [await ask.future for ask in asks]
@@ -145,7 +148,7 @@ class Dispatcher:
             try:
                 while True:
                     async with self._turn:
-                        if not self._batching.depth():
+                        if self._batching.empty:
                             yield
                             return
                     await asyncio.sleep(_LOOK_SECONDS)

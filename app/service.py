@@ -226,15 +226,15 @@ class Service:
             elif longest > wanted.deadline_seconds:
                 detail = f"deadline_ms {choice.deadline_ms} cannot be met: to decode the image took"
                 raise InvalidParameter(f"{detail} {longest * 1e3:.0f} ms")
-            return await self._run(wanted, prepared)
+            return await self._run(wanted, prepared, expected=True)
 
     async def classify_prepared(self, prepared: Sequence[Prepared], choice: Choice, arrived: float) -> list[Answer]:
         """The same for network inputs, of which nothing is to be decoded."""
         with self.repository.using(choice.model.name):
-            return await self._run(_wanted(choice, arrived), [(one, 0.0) for one in prepared])
+            return await self._run(_wanted(choice, arrived), [(one, 0.0) for one in prepared], expected=False)
 
-    async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]]) -> list[Answer]:
-        done = await self.dispatcher.classify(wanted, [one for one, _ in prepared])
+    async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]], *, expected: bool) -> list[Answer]:
+        done = await self.dispatcher.classify(wanted, [one for one, _ in prepared], expected=expected)
         return [Answer(one, seconds) for one, (_, seconds) in zip(done, prepared, strict=True)]
 
     async def explain(self, encoded: bytes, choice: ExplainChoice) -> tuple[Level, Explained]:

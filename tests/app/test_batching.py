@@ -7,7 +7,7 @@ import pytest
 from app.batching import Batching, Job
 from app.contract import Level, Point
 from app.controller import Controller
-from tests.app.frontiers import OFF, SLO_MS, controller, points
+from tests.app.frontiers import OFF, ON, SLO_MS, controller, points
 
 SLO = SLO_MS / 1e3
 
@@ -210,3 +210,27 @@ def test_while_it_is_closed_nothing_is_accepted_and_all_that_waits_still_runs() 
     assert refusal is not None
     assert (refusal.detail, refusal.closed) == ("model n is being loaded", True)
     assert queue.take(0.0)[0] is not None
+
+
+def test_what_was_expected_when_it_closed_is_waited_for_and_taken() -> None:
+    queue, coming = batching(), placeholders(1)
+    assert queue.expect(0.0, coming) is None
+    queue.closed_for = "model n is being loaded"
+    assert not queue.empty
+    queue.came(coming)
+    assert queue.empty
+    assert queue.offer(0.0, [job()], expected=True) is None
+    assert not queue.empty
+
+
+def test_the_controller_goes_down_for_what_is_still_being_decoded() -> None:
+    queue = batching(controller("exact", ON, {"m": points(batches=(1,))}, max_batch=1))
+    assert queue.offer(0.0, [job()]) is None
+    assert [queue.expect(0.0, placeholders(1)) for _ in range(4)] == [None] * 4
+    batch, changes = queue.take(0.0)
+    assert batch is not None
+    assert ([change.after for change in changes], batch.levels) == ([8], [8])
+
+
+def placeholders(number: int) -> list[Job[None]]:
+    return [Job("m", None, None, 0.0, SLO, False, None) for _ in range(number)]
