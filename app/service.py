@@ -27,7 +27,7 @@ from app.preparation import Preparation
 from app.repository import Repository
 from app.schemas import Explained
 from app.settings import Settings
-from app.state import Steering
+from app.state import State, Steering
 from app.state_file import read_state, write_state
 from app.uploads import UploadLimits
 
@@ -48,7 +48,8 @@ class Service:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.settings, self.engine = settings, engine
         self.names = tuple(info.name for info in engine.models)
-        self.metrics = Metrics(self.names, engine.build, settings.slo_ms / 1e3)
+        state = read_state(settings.state_file, engine, _objective(settings, engine))
+        self.metrics = Metrics(self.names, engine.build, state.controller.slo_seconds)
         self.statistics = Statistics(self.names)
         self.upload_limits = UploadLimits(
             settings.max_request_bytes, settings.max_image_bytes, settings.max_images, settings.request_body_timeout_ms
@@ -66,18 +67,17 @@ class Service:
         uncounted = Preparation(engine, self.decoders, limits, lambda _model, _stage, _seconds: None)
         self.explaining = Explaining(engine, uncounted, settings.explain_per_minute)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
-        self._steer()
+        self._steer(state)
         self.repository = Repository(
             engine, self._thread, self.metrics, self.steering.method, self.refresh, self.dispatcher.standstill
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._describe()
 
-    def _steer(self) -> None:
+    def _steer(self, state: State) -> None:
         """The state, the controller that lowers L under it, and the queue before the engine."""
         settings, engine, turn = self.settings, self.engine, asyncio.Lock()
         save = partial(write_state, settings.state_file)
-        state = read_state(settings.state_file, engine, _objective(settings, engine))
         self.steering = Steering(engine, self._thread, turn, state, save)
         self.controller = Controller(
             self.names, self.steering.level, self.steering.objective, settings.max_batch_images
