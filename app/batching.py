@@ -127,18 +127,18 @@ class Batching(Generic[T]):
     def _late(self, now: float, free_at: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
         """Refuse what would be late itself, or make something late that was accepted and would be in time."""
         new = set(map(id, jobs))
-        in_time: set[int] | None = None
-        for job, end in self._controller.ends(free_at, sorted([*ahead, *jobs], key=_due)):
-            if end <= job.due:
-                continue
-            if id(job) in new:
-                detail = f"{len(ahead)} images wait: it would take {_ms(end - now)} of {_ms(job.due - now)} left"
-                return Refusal(detail, end - job.due)
-            if in_time is None:
-                in_time = {id(own) for own, until in self._controller.ends(free_at, ahead) if until <= own.due}
-            if id(job) in in_time:
-                return Refusal("it would make one late that was accepted before", end - job.due)
-        return None
+        ends = self._controller.ends(free_at, sorted([*ahead, *jobs], key=_due))
+        late = [(job, end) for job, end in ends if end > job.due]
+        own = [(job, end) for job, end in late if id(job) in new]
+        if own:
+            job, end = own[-1]  # only when the last is in time are all
+            detail = f"{len(ahead)} images wait: it would take {_ms(end - now)} of {_ms(job.due - now)} left"
+            return Refusal(detail, end - job.due)
+        if not late:
+            return None
+        in_time = {id(job) for job, end in self._controller.ends(free_at, ahead) if end <= job.due}
+        spoilt = [end - job.due for job, end in late if id(job) in in_time]
+        return Refusal("it would make one late that was accepted before", max(spoilt)) if spoilt else None
 
     def withdraw(self, jobs: Sequence[Job[T]]) -> None:
         """Forget what nobody waits for any more."""

@@ -19,7 +19,7 @@ from app.objective import TICK_SECONDS, Change
 from app.plan import Batch
 
 _log = logging.getLogger(__name__)
-_MOST_RETRY_SECONDS, _LOOK_SECONDS = 60, 0.005
+_MOST_RETRY_SECONDS, _LOOK_SECONDS = 600, 0.005  # no deadline is longer
 T = TypeVar("T")
 
 

@@ -57,10 +57,11 @@ class Repository:
         return self.entries[model].state == "READY"
 
     def check_ready(self, model: str) -> None:
-        """Raise Unavailable where the model does not answer now."""
+        """Raise Unavailable where the model does not answer now; it says when to ask again, but where nobody loads it."""
         entry = self.entries[model]
         if entry.state != "READY":
-            raise Unavailable(f"model {model} is {entry.state.lower()}: {entry.reason}", retry_after_seconds=2)
+            seconds = None if entry.state == "UNAVAILABLE" else 2
+            raise Unavailable(f"model {model} is {entry.state.lower()}: {entry.reason}", retry_after_seconds=seconds)
 
     def check_any_ready(self, model: str) -> None:
         """Raise Unavailable, as of `model`, where no model answers now."""

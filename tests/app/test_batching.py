@@ -63,6 +63,14 @@ def test_everything_accepted_is_in_time_when_the_engine_takes_what_was_calibrate
     assert late == []
 
 
+def test_a_request_of_several_images_is_told_the_time_after_which_its_last_is_in_time() -> None:
+    queue = batching(controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1))
+    accepted(queue, [job() for _ in range(2)])
+    refusal = queue.offer(0.0, [job(), job()])
+    assert refusal is not None
+    assert refusal.retry_seconds == pytest.approx(4 * (1.2 * 0.010 + 0.0003) - 0.036)
+
+
 def test_an_accepted_image_is_not_made_late_by_a_more_urgent_one() -> None:
     queue = batching(controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1))
     assert accepted(queue, [job(seconds=0.030), job(seconds=0.030)]) == 2

@@ -29,7 +29,7 @@ def test_an_unloaded_model_answers_503_until_it_is_loaded_and_the_service_stays_
     assert post(client, f"{prefix}/models/small/unload") == 200
     assert engine.loaded == {"other"}
     refused = client.classify(PNG)
-    assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (503, True)
+    assert (refused.status_code, "Retry-After" in refused.headers) == (503, False)  # nobody loads it
     assert "/models/small/load" in refused.json()["detail"]
     assert client.classify(PNG, "?model=other").status_code == 200
     assert [client.get(path).status_code for path in ("/readyz", "/startupz", "/v2/health/ready")] == [200] * 3
