@@ -40,10 +40,14 @@ class Job(Generic[T]):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why images are not accepted, and the seconds after which the same would be; None where they never would."""
+    """Why images are not accepted, and the seconds after which the same would be; None where they never would.
+
+    closed: not for what waits, but because nothing is accepted now.
+    """
 
     detail: str
     retry_seconds: float | None
+    closed: bool = False
 
 
 class Batching(Generic[T]):
@@ -60,6 +64,11 @@ class Batching(Generic[T]):
     def depth(self, model: str | None = None) -> int:
         """Images that wait, of one model or of all."""
         return sum(model is None or job.model == model for job in self._queue)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits, and nothing that was accepted is still being decoded."""
+        return not self._queue and not self._coming
 
     def check(self, now: float, jobs: Sequence[Job[None]]) -> Refusal | None:
         """Why images like these would not be accepted now, None where they would; what is refused counts as offered."""
@@ -79,10 +88,13 @@ class Batching(Generic[T]):
         """What was expected is decoded, or will not come."""
         self._coming = without(self._coming, jobs)
 
-    def offer(self, now: float, jobs: Sequence[Job[T]]) -> Refusal | None:
-        """Accept the images of one request together, which are alike but for their payloads, or say why not."""
+    def offer(self, now: float, jobs: Sequence[Job[T]], *, expected: bool = False) -> Refusal | None:
+        """Accept the images of one request together, which are alike but for their payloads, or say why not.
+
+        expected: accepted before they were decoded, so that a queue that was closed since takes them.
+        """
         self._controller.arrived(now, jobs[0].model, jobs[0].level, len(jobs))
-        refusal = self._refusal(now, jobs)
+        refusal = self._refusal(now, jobs, expected=expected)
         if refusal is None:
             self._queue = sorted([*self._queue, *jobs], key=_due)
         return refusal
@@ -90,10 +102,10 @@ class Batching(Generic[T]):
     def _ahead(self) -> list[Job[Any]]:
         return sorted([*self._queue, *self._coming], key=_due) if self._coming else self._queue
 
-    def _refusal(self, now: float, jobs: Sequence[Job[Any]]) -> Refusal | None:
+    def _refusal(self, now: float, jobs: Sequence[Job[Any]], *, expected: bool = False) -> Refusal | None:
         """Every image counts as what it takes at its lowest level: the controller goes down at once where it must."""
-        if self.closed_for is not None:
-            return Refusal(self.closed_for, _CLOSED_SECONDS)
+        if self.closed_for is not None and not expected:
+            return Refusal(self.closed_for, _CLOSED_SECONDS, closed=True)
         ahead, job = self._ahead(), jobs[0]
         free_at = now if self._busy_until is None else max(now, self._busy_until)
         if len(ahead) + len(jobs) > self._capacity:
@@ -103,7 +115,8 @@ class Batching(Generic[T]):
         if idle and not job.firm:
             return None
         least = self._controller.nominal_seconds(job, len(jobs))
-        if job.firm and least > job.due - job.arrived:
+        known = self._controller.latency(job.model).calibrated  # else one slow batch would refuse all for good
+        if job.firm and known and least > job.due - job.arrived:
             return Refusal(
                 f"{len(jobs)} images take about {_ms(least)} at their lowest L with nothing before them", None
             )
@@ -114,18 +127,18 @@ class Batching(Generic[T]):
     def _late(self, now: float, free_at: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
         """Refuse what would be late itself, or make something late that was accepted and would be in time."""
         new = set(map(id, jobs))
-        in_time: set[int] | None = None
-        for job, end in self._controller.ends(free_at, sorted([*ahead, *jobs], key=_due)):
-            if end <= job.due:
-                continue
-            if id(job) in new:
-                detail = f"{len(ahead)} images wait: it would take {_ms(end - now)} of {_ms(job.due - now)} left"
-                return Refusal(detail, end - job.due)
-            if in_time is None:
-                in_time = {id(own) for own, until in self._controller.ends(free_at, ahead) if until <= own.due}
-            if id(job) in in_time:
-                return Refusal("it would make one late that was accepted before", end - job.due)
-        return None
+        ends = self._controller.ends(free_at, sorted([*ahead, *jobs], key=_due))
+        late = [(job, end) for job, end in ends if end > job.due]
+        own = [(job, end) for job, end in late if id(job) in new]
+        if own:
+            job, end = own[-1]  # only when the last is in time are all
+            detail = f"{len(ahead)} images wait: it would take {_ms(end - now)} of {_ms(job.due - now)} left"
+            return Refusal(detail, end - job.due)
+        if not late:
+            return None
+        in_time = {id(job) for job, end in self._controller.ends(free_at, ahead) if end <= job.due}
+        spoilt = [end - job.due for job, end in late if id(job) in in_time]
+        return Refusal("it would make one late that was accepted before", max(spoilt)) if spoilt else None
 
     def withdraw(self, jobs: Sequence[Job[T]]) -> None:
         """Forget what nobody waits for any more."""
@@ -133,7 +146,7 @@ class Batching(Generic[T]):
 
     def take(self, now: float) -> tuple[Batch[Job[T]] | None, list[Change]]:
         """The next batch while the engine is free, None where nothing waits; and what the controller changed for it."""
-        changes = self._controller.step(now, self._queue)
+        changes = self._controller.step(now, self._ahead())
         if not self._queue:
             return None, changes
         batch = self._controller.batch(now, self._queue)

@@ -32,14 +32,15 @@ class Calibrator:
         self._batches = tuple(dict.fromkeys(min(size, most_images) for size in (1, 2, 4, most_images)))
 
     def still_holds(self, network: nn.Module, name: str) -> Calibration | None:
-        """After other settings: the network goes on with its calibration where it was made with them, else without."""
-        known = self._applied.get(name)
-        if known is None or not isinstance(network, CompiledModel):
+        """After other settings: the network goes on with a calibration that was made with them, else without."""
+        if not isinstance(network, CompiledModel):
             return None
-        described, found = known
-        if configuration_of(network) == found.identity.configuration:
+        described, found = self._applied.get(name, (None, None))
+        if found is not None and configuration_of(network) == found.identity.configuration:
             network.forms = found.form
             return described
+        if self._measured is not None and self._measured.stale(identity_of(network)) is None:
+            return self._use_file(network, name, self._measured)
         network.forms = None
         _log.warning("the calibration of model %s was made with other settings of the method: it is not used", name)
         return None
@@ -51,8 +52,7 @@ class Calibrator:
         if self._measured is not None:
             reason = self._measured.stale(identity_of(network))
             if reason is None:
-                network.forms = self._measured.form
-                return self._remember(record.name, "file", self._measured)
+                return self._use_file(network, record.name, self._measured)
             self.refused[record.name] = reason
             _log.warning(
                 "%s is refused for model %s: %s; make a new one: haste calibrate", self._file, record.name, reason
@@ -65,6 +65,11 @@ class Calibrator:
         )
         _log.info("model %s is calibrated after %.1f s: %s", record.name, found.seconds, _frontier_text(found))
         return self._remember(record.name, "start", found)
+
+    def _use_file(self, network: CompiledModel, name: str, measured: Measured) -> Calibration:
+        network.forms = measured.form
+        self.refused.pop(name, None)
+        return self._remember(name, "file", measured)
 
     def _remember(self, name: str, source: str, found: Measured) -> Calibration:
         described = _described(source, found)

@@ -59,12 +59,14 @@ class Connection(HttpToolsProtocol):
         self,
         limits: ConnectionLimits,
         draining: Callable[[], bool],
+        on_refusal: Callable[[int], None],
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
     ) -> None:
+        """on_refusal: told of the status where bytes are answered that never became a request."""
         super().__init__(config, server_state, app_state)
-        self._limits, self._draining = limits, draining
+        self._limits, self._draining, self._on_refusal = limits, draining, on_refusal
         self.app_state = app_state | {CONNECTION: self}
         self.spare = False  # over the limit: answered once, and only if it asks a probe
         self._answers = _Answers(self)
@@ -254,6 +256,7 @@ class Connection(HttpToolsProtocol):
         self._linger()
 
     def _write(self, refusal: Refusal) -> None:
+        self._on_refusal(refusal.status)
         self.transport.write(refusal.answer(self.server_state.default_headers))
 
     def _linger(self) -> None:

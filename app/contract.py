@@ -168,8 +168,8 @@ class Engine(Protocol):
     def build(self) -> Mapping[str, str]:
         """Labels for `haste_build_info`: version, torch, python, arch, implementation."""
 
-    def load(self, model: str) -> None:
-        """Make the model ready to answer at full speed; raises when that is not possible."""
+    def load(self, model: str, merge: str, tolerance: float | None) -> None:
+        """Make the model ready to answer at full speed, merging by this rule; raises when that is not possible."""
 
     def unload(self, model: str) -> None:
         """Free what `load` made; nothing happens where nothing is loaded."""
@@ -178,7 +178,7 @@ class Engine(Protocol):
         """What was measured of a model that is loaded; None where nothing was."""
 
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
-        """Merge by this rule from the next batch on; nothing happens before `load`, which is followed by a call."""
+        """Merge by this rule from the next batch on; nothing happens to a model that is not loaded."""
 
     def prepare(self, model: str, image: Image.Image) -> Prepared:
         """RGB image -> network input; may be called from several threads at once, before `load` too."""

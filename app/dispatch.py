@@ -19,7 +19,7 @@ from app.objective import TICK_SECONDS, Change
 from app.plan import Batch
 
 _log = logging.getLogger(__name__)
-_MOST_RETRY_SECONDS, _LOOK_SECONDS = 60, 0.005
+_MOST_RETRY_SECONDS, _LOOK_SECONDS = 600, 0.005  # no deadline is longer
 T = TypeVar("T")
 
 
@@ -105,13 +105,16 @@ class Dispatcher:
     def _placeholders(self, wanted: Wanted, images: int) -> list[Job[None]]:
         return [self._job(wanted, images, None) for _ in range(images)]
 
-    async def classify(self, wanted: Wanted, prepared: Sequence[Prepared]) -> list[Done]:
-        """Results in order, all or an error. A caller that is cancelled gives its places in the queue back at once."""
+    async def classify(self, wanted: Wanted, prepared: Sequence[Prepared], *, expected: bool) -> list[Done]:
+        """Results in order, all or an error. A caller that is cancelled gives its places in the queue back at once.
+
+        expected: called right after `expecting`.
+        """
         self._check_open()
         loop, now = asyncio.get_running_loop(), time.perf_counter()
         asks = [Ask(one, wanted.top_k, now, loop.create_future()) for one in prepared]
         jobs = [self._job(wanted, len(asks), ask) for ask in asks]
-        _raise(self._batching.offer(now, jobs))
+        _raise(self._batching.offer(now, jobs, expected=expected))
         self._wake.set()
         try:
             return [await ask.future for ask in asks]
@@ -145,7 +148,7 @@ class Dispatcher:
             try:
                 while True:
                     async with self._turn:
-                        if not self._batching.depth():
+                        if self._batching.empty:
                             yield
                             return
                     await asyncio.sleep(_LOOK_SECONDS)
@@ -213,4 +216,5 @@ def _raise(refusal: Refusal | None) -> None:
         if refusal.retry_seconds is None:
             raise InvalidParameter(f"the deadline cannot be met: {refusal.detail}")
         seconds = min(max(1, math.ceil(refusal.retry_seconds)), _MOST_RETRY_SECONDS)
-        raise Busy(refusal.detail, retry_after_seconds=seconds)
+        kind = Unavailable if refusal.closed else Busy
+        raise kind(refusal.detail, retry_after_seconds=seconds)

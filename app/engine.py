@@ -90,12 +90,13 @@ class TorchEngine:
         """By model that was loaded, why the calibration file does not fit it."""
         return self._calibrator.refused
 
-    def load(self, model: str) -> None:
+    def load(self, model: str, merge: str, tolerance: float | None) -> None:
+        config = replace(self._config, merge=cast(Merge, merge), tolerance=tolerance)
         torch.set_num_threads(self._threads)  # OpenMP keeps this for each thread, and this is the one that computes
         network, record = load_pretrained(model)
-        haste.convert_(network, self._config)
+        haste.convert_(network, config)
         compiled = haste.compile(network, threads=self._threads)
-        self._loaded[model] = _Loaded(compiled, network, self._config, self._calibrator.apply(compiled, record))
+        self._loaded[model] = _Loaded(compiled, network, config, self._calibrator.apply(compiled, record))
         blank = torch.zeros(3, record.input_size, record.input_size)
         for level in (self._config.num_hyperplanes, cast(Level, "exact"), cast(Level, "dense")):
             self.forward(model, [Item(blank, level, 1)])
@@ -108,7 +109,7 @@ class TorchEngine:
 
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
         loaded = self._loaded.get(model)
-        if loaded is None:  # it is configured once it is loaded
+        if loaded is None:  # its load is given the rule
             return
         config = replace(loaded.config, merge=cast(Merge, merge), tolerance=tolerance)
         if config != loaded.config:

@@ -27,6 +27,8 @@ from app.plan import Reason
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 UNKNOWN = "unknown"
 """The model of a request that was refused before its model was known."""
+UNMATCHED = "unmatched"
+"""The route of what no route answered."""
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -222,6 +224,10 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self.http_requests.labels(route, known, str(status)).inc()
         self.http_duration.labels(route).observe(seconds)
+
+    def connection_refused(self, status: int) -> None:
+        """Bytes that never became a request, or a connection too many, were answered so."""
+        self.http_requests.labels(UNMATCHED, "other", str(status)).inc()
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -11,13 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import error_response
 from app.log import accepted_request_id, request_id
-from app.metrics import Metrics
+from app.metrics import UNMATCHED, Metrics
 
 _log = logging.getLogger("app.access")
 _PROBES_OF_V2 = ("health/live", "health/ready", "models/{model}/ready", "models/{model}/versions/{version}/ready")
 _QUIET = frozenset(("/livez", "/readyz", "/startupz", "/metrics", *(f"/v2/{path}" for path in _PROBES_OF_V2)))
 _QUIET_PATHS = tuple(compile_path(route)[0] for route in _QUIET)
-_UNMATCHED = "unmatched"
 HEADER = "X-Request-ID"
 CONNECTION = "haste.connection"
 """The key of the scope's state under which the server tells of the connection; absent without a server."""
@@ -83,7 +82,7 @@ class RequestMiddleware:
             request_id.reset(token)
 
     def _finish(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", _UNMATCHED)
+        route = getattr(scope.get("route"), "path", UNMATCHED)
         self._metrics.http_request(route, scope["method"], status, seconds)
         if route not in _QUIET:
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1)}

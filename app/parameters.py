@@ -58,6 +58,16 @@ def collect(pairs: Iterable[tuple[str, object]], known: Sequence[str] = NAMES) -
     return {name: value for name, value in values.items() if value is not None}
 
 
+def model_is_known(query: Sequence[tuple[str, object]], engine: Engine, *, body_has_parameters: bool) -> bool:
+    """Whether a request's model is known before its body is: there is but one, it is named, or it is the default."""
+    return not body_has_parameters or len(engine.models) == 1 or any(name == "model" for name, _ in query)
+
+
+def without_top_k(pairs: Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
+    """What can be checked before the model is known, whose classes bound `top_k`."""
+    return [pair for pair in pairs if pair[0] != "top_k"]
+
+
 def choose(values: dict[str, object], engine: Engine, default_top_k: int) -> Choice:
     """Check every value; InvalidParameter names the first that does not fit."""
     model = _model(values.get("model"), engine.models)

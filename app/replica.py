@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -69,7 +69,11 @@ class Replica:
         Atomic: between two batches, all or nothing. ValueError where a value does not fit and the replica is only
         starting. One that serves keeps its values and says so in its log and metrics: the engine would replace a
         replica that raises, with one that could not start.
+
+        A merge rule or tolerance of its own is calibrated while the replica starts; one that serves is not interrupted,
+        and its controller is off from then on.
         """
+        before = self.service.steering.state
         try:
             with self.service.metrics.config_change():
                 state = await self.service.steering.declare(user_config)
@@ -80,6 +84,13 @@ class Replica:
             _log.error("user_config is refused, L = %s and all else stay as they are: %s", kept.L, error.detail)
         else:
             _log.info("configured: L = %s, version %d", state.L, state.version)
+            if not self.serving:
+                await self._calibrate_again(name for name in state.models if state.method(name) != before.method(name))
+
+    async def _calibrate_again(self, models: Iterable[str]) -> None:
+        for name in models:
+            await self.service.repository.unload(name)
+            await self.service.repository.load(name)
 
     async def check_health(self) -> None:
         """EngineFailure where the service failed, or its engine's thread does not come to what it is given."""

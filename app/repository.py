@@ -31,8 +31,8 @@ class Entry:
 class Repository:
     """Used from the event loop only.
 
-    `configure` is called in `thread`, the engine's own, after each load, then `on_ready` in the loop. A load is made
-    at a `standstill`: no other model answers meanwhile.
+    `method`: merge rule and tolerance of a model, read in `thread`, the engine's own, at each load; `on_ready` is
+    called in the loop after it. A load is made at a `standstill`: no other model answers meanwhile.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Repository:
         engine: Engine,
         thread: Executor,
         metrics: Metrics,
-        configure: Callable[[str], None],
+        method: Callable[[str], tuple[str, float | None]],
         on_ready: Callable[[], None],
         standstill: Callable[[str], AbstractAsyncContextManager[None]],
     ) -> None:
         self._engine, self._thread, self._metrics = engine, thread, metrics
-        self._configure, self._on_ready, self._standstill = configure, on_ready, standstill
+        self._method, self._on_ready, self._standstill = method, on_ready, standstill
         self.entries = {info.name: Entry() for info in engine.models}
 
     @property
@@ -57,10 +57,16 @@ class Repository:
         return self.entries[model].state == "READY"
 
     def check_ready(self, model: str) -> None:
-        """Raise Unavailable where the model does not answer now."""
+        """Raise Unavailable where the model does not answer now; it says when to ask again, but where nobody loads it."""
         entry = self.entries[model]
         if entry.state != "READY":
-            raise Unavailable(f"model {model} is {entry.state.lower()}: {entry.reason}", retry_after_seconds=2)
+            seconds = None if entry.state == "UNAVAILABLE" else 2
+            raise Unavailable(f"model {model} is {entry.state.lower()}: {entry.reason}", retry_after_seconds=seconds)
+
+    def check_any_ready(self, model: str) -> None:
+        """Raise Unavailable, as of `model`, where no model answers now."""
+        if not any(map(self.ready, self.entries)):
+            self.check_ready(model)
 
     @contextmanager
     def using(self, model: str) -> Iterator[None]:
@@ -119,8 +125,7 @@ class Repository:
 
     def _load(self, model: str) -> None:
         try:
-            self._engine.load(model)
-            self._configure(model)
+            self._engine.load(model, *self._method(model))
         except BaseException:
             self._engine.unload(model)
             raise

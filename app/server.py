@@ -70,7 +70,12 @@ class Server(uvicorn.Server):
 
     def _connection(self) -> Connection:
         return Connection(
-            self._limits, lambda: self._service.draining, self.config, self.server_state, self.lifespan.state
+            self._limits,
+            lambda: self._service.draining,
+            self._service.metrics.connection_refused,
+            self.config,
+            self.server_state,
+            self.lifespan.state,
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

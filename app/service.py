@@ -27,7 +27,7 @@ from app.preparation import Preparation
 from app.repository import Repository
 from app.schemas import Explained
 from app.settings import Settings
-from app.state import Steering
+from app.state import State, Steering
 from app.state_file import read_state, write_state
 from app.uploads import UploadLimits
 
@@ -48,7 +48,8 @@ class Service:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.settings, self.engine = settings, engine
         self.names = tuple(info.name for info in engine.models)
-        self.metrics = Metrics(self.names, engine.build, settings.slo_ms / 1e3)
+        state = read_state(settings.state_file, engine, _objective(settings, engine))
+        self.metrics = Metrics(self.names, engine.build, state.controller.slo_seconds)
         self.statistics = Statistics(self.names)
         self.upload_limits = UploadLimits(
             settings.max_request_bytes, settings.max_image_bytes, settings.max_images, settings.request_body_timeout_ms
@@ -66,18 +67,17 @@ class Service:
         uncounted = Preparation(engine, self.decoders, limits, lambda _model, _stage, _seconds: None)
         self.explaining = Explaining(engine, uncounted, settings.explain_per_minute)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
-        self._steer()
+        self._steer(state)
         self.repository = Repository(
-            engine, self._thread, self.metrics, self.steering.configure, self.refresh, self.dispatcher.standstill
+            engine, self._thread, self.metrics, self.steering.method, self.refresh, self.dispatcher.standstill
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._describe()
 
-    def _steer(self) -> None:
+    def _steer(self, state: State) -> None:
         """The state, the controller that lowers L under it, and the queue before the engine."""
         settings, engine, turn = self.settings, self.engine, asyncio.Lock()
         save = partial(write_state, settings.state_file)
-        state = read_state(settings.state_file, engine, _objective(settings, engine))
         self.steering = Steering(engine, self._thread, turn, state, save)
         self.controller = Controller(
             self.names, self.steering.level, self.steering.objective, settings.max_batch_images
@@ -187,13 +187,18 @@ class Service:
             finally:
                 self.statistics.ended(tally.model, time.perf_counter() - started, answered=answered)
 
+    def check_ready(self, model: str, *, named: bool) -> None:
+        """Raise Unavailable where the model does not answer now; before it is known, where none does."""
+        (self.repository.check_ready if named else self.repository.check_any_ready)(model)
+
     @contextmanager
-    def admit(self, choice: Choice) -> Iterator[Callable[[int], None]]:
+    def admit(self, choice: Choice, *, named: bool = True) -> Iterator[Callable[[int], None]]:
         """Around a classify request, before its body is read; yields what counts the body's bytes.
 
-        Unavailable while the model is not loaded; Busy where too much is in flight, or it could not be in time.
+        named: whether the model is known, which the body may still name. Unavailable while it, or else every model, is
+        not loaded; Busy where too much is in flight, or it could not be in time.
         """
-        self.repository.check_ready(choice.model.name)
+        self.check_ready(choice.model.name, named=named)
         wanted = _wanted(choice, time.perf_counter())
         self.dispatcher.check_room(wanted, 1)
         with ExitStack() as admitted:
@@ -221,15 +226,15 @@ class Service:
             elif longest > wanted.deadline_seconds:
                 detail = f"deadline_ms {choice.deadline_ms} cannot be met: to decode the image took"
                 raise InvalidParameter(f"{detail} {longest * 1e3:.0f} ms")
-            return await self._run(wanted, prepared)
+            return await self._run(wanted, prepared, expected=True)
 
     async def classify_prepared(self, prepared: Sequence[Prepared], choice: Choice, arrived: float) -> list[Answer]:
         """The same for network inputs, of which nothing is to be decoded."""
         with self.repository.using(choice.model.name):
-            return await self._run(_wanted(choice, arrived), [(one, 0.0) for one in prepared])
+            return await self._run(_wanted(choice, arrived), [(one, 0.0) for one in prepared], expected=False)
 
-    async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]]) -> list[Answer]:
-        done = await self.dispatcher.classify(wanted, [one for one, _ in prepared])
+    async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]], *, expected: bool) -> list[Answer]:
+        done = await self.dispatcher.classify(wanted, [one for one, _ in prepared], expected=expected)
         return [Answer(one, seconds) for one, (_, seconds) in zip(done, prepared, strict=True)]
 
     async def explain(self, encoded: bytes, choice: ExplainChoice) -> tuple[Level, Explained]:

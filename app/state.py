@@ -98,9 +98,9 @@ class Steering:
         """What the controller holds."""
         return self.state.controller
 
-    def configure(self, model: str) -> None:
-        """Give a model that was just loaded its merge rule and tolerance. In the engine's thread."""
-        self._engine.configure(model, *self.state.method(model))
+    def method(self, model: str) -> tuple[str, float | None]:
+        """Merge rule and tolerance of a model."""
+        return self.state.method(model)
 
     def _change(self, patch: ConfigPatch, if_version: str | None) -> State:
         old = self.state

@@ -27,8 +27,10 @@ rate(haste_dense_flops_total[5m])` is what was saved. A histogram has `_bucket` 
 
 Times in seconds, sizes in bytes; a ratio is 1 at 100 %. `model` is a served name, or `unknown` where a request was
 refused before its model was known; `hyperplanes` is the L that was used, `exact` or `dense`; a `route` is a template
-such as `/v2/models/{model}/infer`, or `unmatched`. The queue is one for all models, so `haste_queue_capacity` has no
-`model`. The edges of `haste_http_request_duration_seconds` include the objective at start (`HASTE_SLO_MS`)."""
+such as `/v2/models/{model}/infer`, or `unmatched`: there is no such path, or it never became a request, and a
+connection was refused (`method` is `other`; 503: too many, 408: its head came too slowly, 400, 414, 431). The
+queue is one for all models, so `haste_queue_capacity` has no `model`. The edges of `haste_http_request_duration_seconds` include the
+objective at start (`HASTE_SLO_MS`, or what the state file holds)."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.contract import Calibration, ModelInfo
+from app.contract import Calibration, Method, ModelInfo
 from app.controller import SWITCHED_OFF, UNCALIBRATED, Standing
 from app.doctor.check import Check, note, problem
 from app.main import torch_engine
@@ -14,7 +14,10 @@ from app.settings import Settings
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model after a load that measured nothing; `error` where it failed, `refused` where the file did not fit."""
+    """A model after a load that measured nothing; `error` where it failed, `refused` where the file did not fit.
+
+    options: how `haste calibrate` is told of a merge rule and tolerance that are not the preset's.
+    """
 
     info: ModelInfo
     seconds: float
@@ -22,6 +25,7 @@ class Loaded:
     calibration: Calibration | None = None
     refused: str | None = None
     standing: Standing | None = None
+    options: str = ""
 
 
 def load(settings: Settings) -> tuple[dict[str, str], list[Loaded]]:
@@ -32,8 +36,7 @@ def load(settings: Settings) -> tuple[dict[str, str], list[Loaded]]:
     for info in engine.models:
         started, error = time.perf_counter(), None
         try:
-            engine.load(info.name)
-            service.steering.configure(info.name)
+            engine.load(info.name, *service.steering.method(info.name))
         except Exception as failure:  # noqa: BLE001  whatever stops the load stops the start, and is told
             error = str(failure)
         found.append((info, time.perf_counter() - started, error))
@@ -46,9 +49,15 @@ def load(settings: Settings) -> tuple[dict[str, str], list[Loaded]]:
             engine.calibration(info.name),
             engine.refused.get(info.name),
             service.standing(info.name),
+            _options(engine.method, *service.steering.method(info.name)),
         )
         for info, seconds, error in found
     ]
+
+
+def _options(preset: Method, merge: str, tolerance: float | None) -> str:
+    same = (merge, tolerance) == (preset.merge, preset.tolerance)
+    return "" if same else f" --merge {merge} --tolerance {str(tolerance).lower()}"
 
 
 def check_models(settings: Settings, models: list[Loaded], *, compiled: bool) -> Iterator[Check]:
@@ -71,13 +80,11 @@ def _calibration(settings: Settings, model: Loaded) -> Check:
     name = f"calibration of {model.info.name}"
     file = settings.calibration or "calibration.json"
     remedy = f"haste calibrate --model {model.info.name} --threads {settings.threads} --preset {settings.preset}"
-    remedy += f" --out {file}" + ("" if settings.calibration else f", and HASTE_CALIBRATION={file}")
+    remedy += f"{model.options} --out {file}" + ("" if settings.calibration else f", and HASTE_CALIBRATION={file}")
     if model.refused is not None:
         return problem(name, model.refused, remedy)
     if model.calibration is not None:
         return Check(name, f"{file} of {model.calibration.made}: {_frontier(model.calibration)}")
-    if settings.calibration is not None:
-        return note(name, f"{file} is not used: /config names another merge rule or tolerance", remedy)
     if settings.calibration_ms:
         return note(name, f"none: every start takes {settings.calibration_ms / 1e3:g} s more for a short one", remedy)
     return note(name, "none, and HASTE_CALIBRATION_MS=0 makes none at the start", remedy)

@@ -1,13 +1,14 @@
 """POST /classify."""
 
 import time
+from contextlib import nullcontext
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
 from app.disconnect import until_gone
 from app.log import request_id
-from app.parameters import Choice, choose, collect, from_text
+from app.parameters import Choice, choose, collect, from_text, model_is_known, without_top_k
 from app.routes.access import check_may_use, service_of
 from app.routes.direct import DirectRoute
 from app.routes.examples import CLASSIFY_BODY, CLASSIFY_PARAMETERS
@@ -45,12 +46,13 @@ async def classify(request: Request) -> Response:
         check_may_use(request)
         query = from_text(request.query_params.multi_items())
         parser = body_parser(request.headers.get("content-type", ""), service.upload_limits)
-        choice = choose(collect(query), service.engine, service.settings.top_k)
-        tally.model = choice.model.name
-        with service.admit(choice.before_body() if parser.has_parameters else choice) as hold:
+        named = model_is_known(query, service.engine, body_has_parameters=parser.has_parameters)
+        choice = choose(collect(query if named else without_top_k(query)), service.engine, service.settings.top_k)
+        tally.model = choice.model.name if named else tally.model
+        with service.admit(choice.before_body() if parser.has_parameters else choice, named=named) as hold:
             body = await read_body(request, parser.max_bytes, service.upload_limits.body_timeout_ms, hold)
             arrived = time.perf_counter()
-            with service.repository.using(choice.model.name):
+            with service.repository.using(choice.model.name) if named else nullcontext():
                 upload = await _parsed(service, parser, body)
                 choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
                 tally.model = choice.model.name

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.disconnect import until_gone
 from app.log import request_id
-from app.parameters import EXPLAIN_NAMES, choose_explained, collect, from_text
+from app.parameters import EXPLAIN_NAMES, choose_explained, collect, from_text, model_is_known
 from app.routes.access import check_may_use, service_of
 from app.routes.examples import EXPLAIN_BODY, EXPLAIN_PARAMETERS, EXPLAINED
 from app.schemas import PROBLEM, ExplainAnswer, LevelAnswer, TotalTimingAnswer
@@ -42,7 +42,8 @@ async def explain(request: Request) -> Response:
     parser = body_parser(request.headers.get("content-type", ""), limits)
     choice = choose_explained(collect(query, EXPLAIN_NAMES), service.engine)
     service.check_open()
-    service.repository.check_ready(choice.model.name)
+    named = model_is_known(query, service.engine, body_has_parameters=parser.has_parameters)
+    service.check_ready(choice.model.name, named=named)
     with service.explaining.admit(), service.admission.admit() as hold:
         body = await read_body(request, parser.max_bytes, limits.body_timeout_ms, hold)
         upload = await service.decoders.run(partial(parser.parse, body))

@@ -39,7 +39,8 @@ async def models(request: Request) -> ModelsAnswer:
 
 @router.post("/models/{model}/load", summary="Load a model that was unloaded", **_DOCUMENTED)
 async def load_model(request: Request) -> ModelState:
-    """Answered once the model is warm; nothing happens where it is. While it loads, other models wait."""
+    """Answered once the model is warm; nothing happens where it is. Meanwhile the engine
+    answers for no model: what was accepted is finished first, what is new gets 503 with Retry-After."""
     return _state(request, await load(request))
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from app.simulation.report import Row
 
-_COLOURS = ("tab:green", "tab:blue", "tab:grey")  # one for each of `policies`
+_COLOURS = ("tab:green", "tab:blue", "tab:grey")  # one for each of `policies`, which are two where dense is configured
 
 
 def draw(rows: Sequence[Row], slo_ms: int, path: Path) -> None:
@@ -18,7 +18,7 @@ def draw(rows: Sequence[Row], slo_ms: int, path: Path) -> None:
     by_policy: dict[str, list[Row]] = {}
     for row in rows:
         by_policy.setdefault(row.policy, []).append(row)
-    for colour, (policy, own) in zip(_COLOURS, by_policy.items(), strict=True):
+    for colour, (policy, own) in zip(_COLOURS[: len(by_policy)], by_policy.items(), strict=True):
         seconds = [second for row in own for second in row.seconds]
         time = range(len(seconds))
         shares = [100 * second.in_time / second.offered if second.offered else np.nan for second in seconds]

@@ -56,6 +56,6 @@ def _too_few(box: Box, arrivals: Times) -> int:
 
 
 def policies(box: Box) -> dict[str, Box]:
-    """What is compared: the controller, the configured level alone, and dense alone."""
+    """What is compared: the controller, the configured level alone, and dense alone where that is another."""
     off = replace(box, objective=replace(box.objective, enabled=False))
     return {"controller": box, f"fixed L={box.level}": off, "fixed L=dense": replace(off, level="dense")}

@@ -15,7 +15,7 @@ from haste.calibration import Calibration
 from haste.commands import Subparsers
 from haste.commands.bars import progress_bar
 from haste.commands.networks import add_network_options, dataset_of, load_network
-from haste.commands.options import check_writable, parse_levels, whole_numbers
+from haste.commands.options import add_merge_options, check_writable, merge_changes, parse_levels, whole_numbers
 from haste.config import HasteConfig
 from haste.convert import convert_
 from haste.dataset import SAMPLES, read_photos
@@ -26,6 +26,7 @@ def register(commands: Subparsers) -> None:
     parser = commands.add_parser("calibrate", help="measure every layer in every form, choose the fastest")
     add_network_options(parser)
     parser.add_argument("--preset", choices=("paper", "default"), default="default")
+    add_merge_options(parser)
     parser.add_argument("--threads", type=int, metavar="t", help="threads of the engine (default: the CPU quota)")
     parser.add_argument("--batch", default=",".join(map(str, BATCHES)), help="batch sizes (default: %(default)s)")
     parser.add_argument("--L", default=",".join(map(str, LEVELS)), help="levels (default: %(default)s)")
@@ -45,9 +46,10 @@ def run(args: argparse.Namespace) -> None:
     check_writable(args.out)
     if args.out.suffix == ".png":
         raise ValueError(f"{args.out}: the calibration is JSON; its picture gets the same name with .png")
+    config = HasteConfig.preset(args.preset, dataset=dataset_of(args.model), **merge_changes(args))
     model, record = load_network(args)
     images = read_photos(args.images, record)
-    convert_(model, HasteConfig.preset(args.preset, dataset=dataset_of(args.model)))
+    convert_(model, config)
     torch.set_num_threads(1)
     seconds = 60 * args.minutes
     with progress_bar("calibrating, seconds", int(seconds)) as advance:

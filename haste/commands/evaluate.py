@@ -12,7 +12,7 @@ from rich.table import Table
 from haste.commands import Subparsers
 from haste.commands.bars import progress_bar
 from haste.commands.networks import add_network_options, dataset_of, load_network
-from haste.commands.options import check_writable, parse_levels
+from haste.commands.options import add_merge_options, check_writable, merge_changes, parse_levels
 from haste.config import HasteConfig
 from haste.convert import convert_
 from haste.dataset import read_dataset
@@ -31,13 +31,12 @@ def register(commands: Subparsers) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="an evenly strided sample of N images over the classes")
     parser.add_argument("--L", default="dense,exact,14,10,8", help="levels, comma-separated (default: %(default)s)")
     parser.add_argument("--preset", choices=("paper", "default"), default="default")
-    parser.add_argument("--merge", choices=("mean", "projection", "none"))
     parser.add_argument("--planes", choices=("random", "dct"))
     parser.add_argument("--patch-outputs", type=int, metavar="T", help="outputs a side of a patch")
     parser.add_argument(
         "--threshold", type=float, metavar="b", help="|x||W_c| up to b / L of the rms counts as zero; 0: off"
     )
-    parser.add_argument("--tolerance", metavar="t", help="verified bound on what merging a channel may cost, or none")
+    add_merge_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows")
     parser.set_defaults(run=run)
 
@@ -59,21 +58,9 @@ def run(args: argparse.Namespace) -> None:
 
 def read_config(args: argparse.Namespace) -> HasteConfig:
     """The preset with the options applied; ValueError names a value out of bounds."""
-    options = {"merge": args.merge, "planes": args.planes, "patch_outputs": args.patch_outputs}
-    options["threshold"] = args.threshold
-    changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    if args.tolerance is not None:
-        changes["tolerance"] = _tolerance(args.tolerance)
+    options = {"planes": args.planes, "patch_outputs": args.patch_outputs, "threshold": args.threshold}
+    changes = {name: value for name, value in options.items() if value is not None} | merge_changes(args)
     return HasteConfig.preset(args.preset, dataset=dataset_of(args.model), **changes)
-
-
-def _tolerance(text: str) -> float | None:
-    if text.lower() == "none":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"tolerance must be a number or none, not {text!r}") from None
 
 
 def row_of(result: Evaluation, args: argparse.Namespace, config: HasteConfig) -> dict[str, Any]:

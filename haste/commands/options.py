@@ -1,8 +1,32 @@
-"""What several commands accept alike: lists of levels and of whole numbers, and files that will be written."""
+"""What several commands accept alike: how to merge, lists of levels and of whole numbers, and files to be written."""
 
+import argparse
 from pathlib import Path
+from typing import Any, get_args
 
-from haste.config import Level, parse_level
+from haste.config import Level, Merge, parse_level
+
+
+def add_merge_options(parser: argparse.ArgumentParser) -> None:
+    """`--merge` and `--tolerance`."""
+    parser.add_argument("--merge", choices=get_args(Merge), help="the merge rule (default: the preset's)")
+    tolerance = "verified bound on what merging a channel may cost, or none (default: the preset's)"
+    parser.add_argument("--tolerance", metavar="t", help=tolerance)
+
+
+def merge_changes(args: argparse.Namespace) -> dict[str, Any]:
+    """What `--merge` and `--tolerance` change in a preset; ValueError for what is no tolerance."""
+    changes = {} if args.merge is None else {"merge": args.merge}
+    return changes if args.tolerance is None else changes | {"tolerance": _tolerance(args.tolerance)}
+
+
+def _tolerance(text: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"tolerance must be a number or none, not {text!r}") from None
 
 
 def parse_levels(text: str) -> list[Level]:

@@ -74,6 +74,7 @@ class FakeEngine:
         self.unconfigurable: set[str] = set()
         self.batches: list[tuple[str, tuple[Level, ...]]] = []
         self.configured: list[tuple[str, str, float | None]] = []
+        self.methods: dict[str, tuple[str, float | None]] = {}
         self.seen: list[Image.Image] = []
         self.loaded: set[str] = set()
         self.loads: list[str] = []
@@ -82,11 +83,12 @@ class FakeEngine:
         self.shown: list[tuple[str, Shown]] = []
         self.explaining = threading.Event()
 
-    def load(self, model: str) -> None:
+    def load(self, model: str, merge: str, tolerance: float | None) -> None:
         self.gate.wait(10)
         if self.unloadable is not None:
             raise self.unloadable
         self.loaded.add(model)
+        self.methods[model] = merge, tolerance
         self.loads.append(model)
 
     def unload(self, model: str) -> None:
@@ -100,6 +102,7 @@ class FakeEngine:
         if model not in self.loaded:
             return
         self.configured.append((model, merge, tolerance))
+        self.methods[model] = merge, tolerance
         if model in self.unconfigurable and merge == "mean":
             raise RuntimeError("no")
 

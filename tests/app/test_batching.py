@@ -7,7 +7,7 @@ import pytest
 from app.batching import Batching, Job
 from app.contract import Level, Point
 from app.controller import Controller
-from tests.app.frontiers import OFF, SLO_MS, controller, points
+from tests.app.frontiers import OFF, ON, SLO_MS, controller, points
 
 SLO = SLO_MS / 1e3
 
@@ -61,6 +61,14 @@ def test_everything_accepted_is_in_time_when_the_engine_takes_what_was_calibrate
         late += [one for one in batch.jobs if one.deadline < now]
     assert answered > 600
     assert late == []
+
+
+def test_a_request_of_several_images_is_told_the_time_after_which_its_last_is_in_time() -> None:
+    queue = batching(controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1))
+    accepted(queue, [job() for _ in range(2)])
+    refusal = queue.offer(0.0, [job(), job()])
+    assert refusal is not None
+    assert refusal.retry_seconds == pytest.approx(4 * (1.2 * 0.010 + 0.0003) - 0.036)
 
 
 def test_an_accepted_image_is_not_made_late_by_a_more_urgent_one() -> None:
@@ -189,11 +197,48 @@ def test_without_a_calibration_nothing_is_refused_before_anything_was_measured()
     assert accepted(queue, [job(0.1) for _ in range(5)], 0.1) == 1
 
 
+def test_without_a_calibration_one_slow_batch_refuses_no_deadline_for_good() -> None:
+    no_points: list[Point] = []
+    queue = batching(controller(models={"m": no_points}))
+    assert accepted(queue, [job()]) == 1
+    batch, _ = queue.take(0.0)
+    assert batch is not None
+    queue.finished(2.0, batch, 2.0)
+    refusal = queue.offer(2.0, [job(2.0)])
+    assert refusal is not None
+    assert refusal.retry_seconds is not None
+    assert queue.offer(3.5, [job(3.5)]) is None
+
+
 def test_while_it_is_closed_nothing_is_accepted_and_all_that_waits_still_runs() -> None:
     queue = batching()
     queue.offer(0.0, [job(seconds=1)])
     queue.closed_for = "model n is being loaded"
     refusal = queue.offer(0.0, [job(seconds=1, firm=False)])
     assert refusal is not None
-    assert refusal.detail == "model n is being loaded"
+    assert (refusal.detail, refusal.closed) == ("model n is being loaded", True)
     assert queue.take(0.0)[0] is not None
+
+
+def test_what_was_expected_when_it_closed_is_waited_for_and_taken() -> None:
+    queue, coming = batching(), placeholders(1)
+    assert queue.expect(0.0, coming) is None
+    queue.closed_for = "model n is being loaded"
+    assert not queue.empty
+    queue.came(coming)
+    assert queue.empty
+    assert queue.offer(0.0, [job()], expected=True) is None
+    assert not queue.empty
+
+
+def test_the_controller_goes_down_for_what_is_still_being_decoded() -> None:
+    queue = batching(controller("exact", ON, {"m": points(batches=(1,))}, max_batch=1))
+    assert queue.offer(0.0, [job()]) is None
+    assert [queue.expect(0.0, placeholders(1)) for _ in range(4)] == [None] * 4
+    batch, changes = queue.take(0.0)
+    assert batch is not None
+    assert ([change.after for change in changes], batch.levels) == ([8], [8])
+
+
+def placeholders(number: int) -> list[Job[None]]:
+    return [Job("m", None, None, 0.0, SLO, False, None) for _ in range(number)]

@@ -65,7 +65,7 @@ def test_without_a_file_a_short_one_is_made(loaded: tuple[CompiledModel, Weights
 def test_other_settings_do_without_the_calibration_until_they_are_taken_back(caplog: pytest.LogCaptureFixture) -> None:
     engine = TorchEngine((), "default", None, 1, Calibrator(seconds=0.1, most_images=1))
     name = engine.models[0].name
-    engine.load(name)
+    engine.load(name, "projection", 0.05)
     engine.configure(name, "projection", 0.05)
     assert engine.calibration(name) is not None
     with caplog.at_level(logging.WARNING):
@@ -74,6 +74,33 @@ def test_other_settings_do_without_the_calibration_until_they_are_taken_back(cap
     assert "other settings" in caplog.text
     engine.configure(name, "projection", 0.05)
     assert engine.calibration(name) is not None
+
+
+@native
+def test_a_load_measures_the_rule_that_is_configured_and_keeps_what_it_measured() -> None:
+    engine = TorchEngine((), "default", None, 1, Calibrator(seconds=0.1, most_images=1))
+    name = engine.models[0].name
+    engine.load(name, "mean", None)
+    assert engine.calibration(name) is not None
+    engine.configure(name, "mean", None)
+    assert engine.calibration(name) is not None
+
+
+@native
+def test_a_file_holds_for_the_rule_that_it_was_made_with_whichever_the_model_was_loaded_with(tmp_path: Path) -> None:
+    model, _ = load_pretrained()
+    haste.convert_(model, haste.HasteConfig.preset("default", merge="mean"))
+    compiled = haste.compile(model, threads=1)
+    found = calibrate(compiled, torch.zeros(1, 3, 32, 32), levels=("exact", 12), batches=(1,), seconds=0)
+    found.save(tmp_path / "mean.json")
+    engine = TorchEngine((), "default", None, 1, Calibrator(tmp_path / "mean.json"))
+    name, tolerance = engine.models[0].name, engine.method.tolerance
+    engine.load(name, "projection", tolerance)
+    assert (engine.calibration(name), set(engine.refused)) == (None, {name})
+    engine.configure(name, "mean", tolerance)
+    assert engine.calibration(name) is not None
+    engine.load(name, "mean", tolerance)
+    assert (engine.calibration(name) is not None, set(engine.refused)) == (True, set())
 
 
 def test_a_file_that_is_no_calibration_stops_the_start(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.routes.examples import CLASSIFY_EXAMPLES, TINY_PNG
-from tests.app.harness import Client, FakeEngine, encoded, fake_flops
+from tests.app.harness import CLASSES, Client, FakeEngine, encoded, fake_flops, serving
 
 PNG = encoded()
 TEXT = base64.b64encode(PNG).decode()
@@ -73,6 +74,16 @@ def test_a_request_that_names_no_level_gets_the_state_s_and_says_so(client: Clie
 def test_top_k_is_five_or_all_classes_unless_named(client: Client) -> None:
     assert len(client.classify(PNG).json()["predictions"]) == 5
     assert len(client.classify(PNG, "?top_k=10").json()["predictions"]) == 10
+
+
+def test_top_k_is_bounded_by_the_classes_of_the_model_that_the_body_names() -> None:
+    engine = FakeEngine()
+    few = replace(engine.models[0], classes=CLASSES[:2])
+    engine.models = (few, engine.models[1])
+    with serving(engine) as client:
+        body = {"image": TEXT, "model": "other"}
+        assert len(client.classify(None, "?top_k=9", json=body).json()["predictions"]) == 9
+        assert client.classify(None, "?top_k=9", json={"image": TEXT}).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_a_state_file_keeps_changes_over_a_restart(engine: FakeEngine, tmp_path:
     again = FakeEngine()
     with serving(again, state_file=file) as client:
         assert client.get("/config").json() == changed
-    assert again.configured == [("small", "mean", 0.03), ("other", "mean", 0.5)]
+    assert again.methods == {"small": ("mean", 0.03), "other": ("mean", 0.5)}
 
 
 def test_a_change_that_cannot_be_saved_is_not_made(engine: FakeEngine, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_change_before_a_model_is_loaded_holds_once_it_is(engine: FakeEngine) 
         engine.gate.set()
         assert change.result(10).status_code == 200
         client.wait_until(lambda: client.service.loaded)
-    assert {name: merge for name, merge, _ in engine.configured} == {"small": "mean", "other": "mean"}
+    assert {name: merge for name, (merge, _) in engine.methods.items()} == {"small": "mean", "other": "mean"}
 
 
 def test_every_documented_example_is_accepted(client: Client) -> None:

@@ -48,6 +48,20 @@ def test_a_client_that_never_ends_its_head_is_cut(server: Live, start: bytes) ->
         problem(answer)
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"), [(b"GET", 408), (b"no request\r\n\r\n", 400), (GET % (b"/" + b"x" * 9_000), 414)]
+)
+def test_what_never_became_a_request_is_counted(server: Live, sent: bytes, status: int) -> None:
+    labels = {"code": str(status), "method": "other", "route": "unmatched"}
+
+    def counted() -> float:
+        return server.service.metrics.registry.get_sample_value("haste_http_requests_total", labels) or 0.0
+
+    before = counted()
+    assert statuses(server.exchange(sent)) == [status]
+    assert counted() == before + 1
+
+
 def test_a_head_sent_byte_by_byte_has_one_time_limit_for_all_of_it(server: Live) -> None:
     begun = time.monotonic()
     with server.open(LIVEZ[:5]) as client:

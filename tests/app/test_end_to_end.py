@@ -99,23 +99,23 @@ def test_what_was_unloaded_is_freed_and_comes_back() -> None:
     engine = TorchEngine((), "default", None, threads=1, calibrator=Calibrator())
     (model,) = (info.name for info in engine.models)
     engine.unload(model)  # not loaded yet: nothing to do, and no error
-    engine.load(model)
+    engine.load(model, "projection", 0.05)
     network = weakref.ref(engine._loaded[model].network)
     engine.unload(model)
     gc.collect()
     assert network() is None
-    engine.load(model)
+    engine.load(model, "projection", 0.05)
     values = np.zeros((3, 32, 32), np.float32)
     values.flags.writeable = False
     item = Item(engine.prepare_array(values), 8, 1)
     assert len(engine.forward(model, [item]).images) == 1
 
 
-def test_a_network_is_configured_once_it_is_loaded() -> None:
+def test_a_network_is_configured_only_where_it_is_loaded() -> None:
     engine = TorchEngine((), "default", None, threads=1, calibrator=Calibrator())
     (model,) = (info.name for info in engine.models)
     engine.configure(model, "mean", None)  # not loaded yet: nothing to do, and no error
-    engine.load(model)
+    engine.load(model, "projection", 0.05)
     item = Item(torch.zeros(3, 32, 32), 8, 1)
     before = engine.forward(model, [item]).images[0].flops
     engine.configure(model, "mean", None)

@@ -215,7 +215,7 @@ def test_the_real_engine_shows_the_method_as_configured_and_what_is_served_of_it
     engine = TorchEngine((), "default", None, threads=2, calibrator=Calibrator())
     network, _ = load_pretrained(NAME)
     prepared = engine.prepare(NAME, open_image(SAMPLES / "cat.jpg"))
-    engine.load(NAME)
+    engine.load(NAME, "projection", 0.05)
     engine.configure(NAME, "mean", None)
     threads = torch.get_num_threads()
     found = engine.explain(NAME, Shown(prepared, 8, "layer4.1.conv1", 0, 0))

@@ -1,12 +1,13 @@
 """The objective over HTTP: deadlines, refusals that tell the truth, a level that load lowers and that says so."""
 
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 from PIL import Image
 
-from app.contract import Calibration
+from app.contract import Calibration, Prepared
 from app.images import ImageLimits, decode
 from tests.app.frontiers import MS, points
 from tests.app.harness import Client, FakeEngine, calibrated, encoded, serving
@@ -176,10 +177,34 @@ def test_while_a_model_is_loaded_what_was_accepted_is_answered_and_nothing_else_
         loading = client.background("POST", "/models/other/load")
         client.wait_until(lambda: client.service.batching.closed_for is not None)
         refused = client.classify(PNG)
-        assert (refused.status_code, refused.json()["detail"]) == (429, "model other is being loaded")
+        assert (refused.status_code, refused.json()["detail"]) == (503, "model other is being loaded")
+        assert int(refused.headers["Retry-After"]) > 0
         engine.gate.set()
         assert [future.result().status_code for future in (*accepted, loading)] == [200, 200, 200]
         assert client.classify(PNG).status_code == 200
+
+
+def test_an_image_that_is_being_decoded_when_a_load_begins_is_answered_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = calibrated("small", "other")
+    prepare, decoding, go = engine.prepare, threading.Event(), threading.Event()
+
+    def held(model: str, image: Image.Image) -> Prepared:
+        decoding.set()
+        go.wait(10)
+        return prepare(model, image)
+
+    with serving(engine) as client:
+        assert client.request("POST", "/models/other/unload").status_code == 200
+        monkeypatch.setattr(engine, "prepare", held)
+        accepted = client.background("POST", "/classify", content=PNG)
+        assert decoding.wait(10)
+        loading = client.background("POST", "/models/other/load")
+        client.wait_until(lambda: client.service.batching.closed_for is not None)
+        assert engine.loads == ["small", "other"]
+        go.set()
+        assert [future.result().status_code for future in (accepted, loading)] == [200, 200]
 
 
 def test_a_change_of_the_state_moves_the_rungs_before_the_next_batch(client: Client) -> None:

@@ -82,6 +82,21 @@ def test_what_is_configured_is_all_there_is_and_what_is_left_out_is_as_at_start(
     run(body)
 
 
+def test_a_merge_rule_of_its_own_is_calibrated_by_a_replica_that_starts_and_interrupts_none_that_serves() -> None:
+    engine = FakeEngine("small")
+
+    async def body(own: Replica) -> None:
+        await own.reconfigure({"L": 5})
+        assert engine.loads == ["small"]
+        await own.reconfigure({"merge": "mean"})
+        assert (engine.loads, engine.methods["small"]) == (["small", "small"], ("mean", 0.03))
+        await own.check_health()
+        await own.reconfigure({"merge": "projection"})
+        assert (engine.loads, engine.methods["small"]) == (["small", "small"], ("projection", 0.03))
+
+    run(body, engine)
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

@@ -13,12 +13,23 @@ from pathlib import Path
 import pytest
 
 from app.errors import EngineFailure
+from app.service import Service
+from app.settings import Settings
 from app.state_file import initial_state, read_state, write_state
 from tests.app.frontiers import ON
 from tests.app.harness import FakeEngine
 from tests.app.state_writer import write_for_ever
 
 KILLS = 20
+
+
+def test_the_objective_that_the_file_holds_is_an_edge_of_the_durations(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    file.write_text('{"version": 2, "controller": {"slo_ms": 37}}')
+    service = Service(Settings(state_file=file, slo_ms=50), FakeEngine())
+    service.metrics.http_request("/classify", "POST", 200, 0.030)
+    labels = {"route": "/classify", "le": "0.037"}
+    assert service.metrics.registry.get_sample_value("haste_http_request_duration_seconds_bucket", labels) == 1
 
 
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_state(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`haste calibrate` writes what the service loads, draws it, and refuses what it cannot do in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_it_writes_the_calibration_and_its_picture(
 
 
 @native
+def test_it_measures_the_merge_rule_that_it_is_told(small: list[str], tmp_path: Path) -> None:
+    options = ["--minutes", "0.001", "--threads", "1", "--batch", "1", "--L", "12", "--merge", "mean"]
+    assert cli.main([*small, *options, "--tolerance", "none", "--out", str(tmp_path / "c.json")]) == 0
+    configuration = json.loads(Calibration.load(tmp_path / "c.json").identity.configuration)
+    assert (configuration["merge"], configuration["tolerance"]) == ("mean", None)
+
+
+@native
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -50,6 +59,7 @@ def test_it_writes_the_calibration_and_its_picture(
         (["--minutes", "0"], "0.0"),
         (["--minutes", "nan"], "nan"),
         (["--images", "/nowhere"], "/nowhere"),
+        (["--tolerance", "much"], "'much'"),
         (["--out", "/nowhere/c.json"], "/nowhere/c.json"),
     ],
 )

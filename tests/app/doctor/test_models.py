@@ -38,7 +38,6 @@ def test_weights_that_do_not_load_are_a_problem_and_nothing_else_is_said() -> No
     [
         (FILE, {"calibration": MADE}, "ok", "box.json of 2026-11-24T12:00:00+00:00: L="),
         (FILE, {"refused": "made with threads 1, now 2"}, "problem", "made with threads 1, now 2"),
-        (FILE, {}, "note", "another merge rule or tolerance"),
         (Settings(), {}, "note", "every start takes 5 s more"),
         (Settings(calibration_ms=0), {}, "note", "makes none"),
     ],
@@ -69,6 +68,14 @@ def test_a_controller_that_can_do_nothing_is_noted_with_the_way_out(
     check = checks(settings, standing=standing(off))[2]
     assert check.state == state
     assert said in check.found + check.remedy
+
+
+def test_a_calibration_is_asked_for_with_the_rule_that_the_state_file_names(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    state.write_text('{"version": 2, "merge": "mean", "tolerance": null}')
+    _, loaded = models.load(Settings(state_file=state, threads=1))
+    remedies = [check.remedy for check in check_models(Settings(), loaded, compiled=True)]
+    assert any("--preset default --merge mean --tolerance none --out" in remedy for remedy in remedies)
 
 
 def test_without_a_native_implementation_there_is_nothing_to_calibrate() -> None:

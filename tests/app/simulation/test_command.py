@@ -76,6 +76,11 @@ def test_the_picture_holds_every_policy_and_names_whose_levels_it_shows(
     assert level.get_title() == "levels of: controller"
 
 
+def test_a_picture_is_drawn_where_dense_is_configured_too(tmp_path: Path) -> None:
+    simulate("--rate", "50", "--L", "dense", "--plot", str(tmp_path / "s.png"))
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_policy_without_a_colour_is_no_silent_gap(tmp_path: Path) -> None:
     row = row_of(50.0, "one", simulate_box(BOX, [0.1], 1))
     with pytest.raises(ValueError, match="longer"):
