@@ -72,11 +72,11 @@ class Controller:
     def latency(self, model: str) -> Latency:
         return self._models[model].latency
 
-    def arrived(self, now: float, model: str, level: Level | None, images: int) -> None:
-        """Count what is asked for, accepted or not."""
+    def arrived(self, now: float, model: str, level: Level | None, images: int, least: Level | None = None) -> None:
+        """Count what is asked for, accepted or not; least: under which the controller may not go for it."""
         own = self._models[model]
         if level is None:
-            own.rate.arrived(now, images)
+            own.arrived(now, images, least)
         else:
             self._fixed.arrived(now, images * own.image_seconds(level))
 

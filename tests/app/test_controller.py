@@ -103,6 +103,20 @@ def test_what_asks_for_its_own_level_is_not_steered_but_counts_as_load() -> None
     assert not steered.degraded(pinned, "dense")
 
 
+def test_what_may_not_go_under_a_level_counts_as_what_it_takes_there_however_low_the_model_stands() -> None:
+    steered, bounded = controller("exact", ON), controller("exact", ON)
+    for number in range(1300):
+        now = number / 130
+        steered.arrived(now, "m", None, 1)
+        bounded.arrived(now, "m", None, 1, "exact")
+        steered.step(now, [])
+        bounded.step(now, [])
+    assert level(steered) == level(bounded) == 8
+    ratio = bounded._models["m"].load(10.0) / steered._models["m"].load(10.0)
+    assert ratio == pytest.approx(0.0073 / 0.0053, rel=0.05)
+    assert bounded.standing(10.0, "m").pressure == pytest.approx(steered.standing(10.0, "m").pressure)
+
+
 def test_degraded_means_lower_than_without_load() -> None:
     steered = controller("exact", ON)
     arrive(steered, 1000, 0, 2)
