@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from app.arrival_rate import ArrivalRate
-from app.contract import Level, Point, at_least
+from app.contract import Level, Point, at_least, order
 from app.latency import Latency
 from app.model_controller import ModelController
 from app.objective import CALL_SECONDS, Change, Objective
@@ -145,6 +145,8 @@ class Controller:
             return SWITCHED_OFF
         if not own.latency.calibrated:
             return UNCALIBRATED
+        if order(own.ceiling) <= order(objective.L_min):
+            return f"the configured L, {own.ceiling}, is not above L_min, {objective.L_min}"
         return None if len(own.rungs) > 1 else f"no level from {own.ceiling} down to L_min {objective.L_min} is faster"
 
     def _other_load(self, now: float, model: str) -> float:
