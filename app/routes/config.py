@@ -32,7 +32,7 @@ async def change(request: Request) -> Response:
     with service.metrics.config_change():
         check_may_change(request)
         patch = await read_object(request, service.settings.request_body_timeout_ms)
-        await service.steering.change(patch, request.headers.get("if-match"))
+        await service.steering.change(patch, ", ".join(request.headers.getlist("if-match")) or None)
     return _answer(service)
 
 
