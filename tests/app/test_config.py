@@ -150,6 +150,7 @@ def test_if_match_guards_against_a_change_of_another_version(client: Client) -> 
         ('W/"1"', 412),
         ('"3", W/"1"', 412),
         ("1", 412),
+        ("", 412),
         ('"1" "3"', 412),
         ('*, "3"', 412),
     ],
