@@ -74,7 +74,7 @@ class Batching(Generic[T]):
         """Why images like these would not be accepted now, None where they would; what is refused counts as offered."""
         refusal = self._refusal(now, jobs)
         if refusal is not None:
-            self._controller.arrived(now, jobs[0].model, jobs[0].level, len(jobs))
+            self._arrived(now, jobs)
         return refusal
 
     def expect(self, now: float, jobs: Sequence[Job[None]]) -> Refusal | None:
@@ -93,11 +93,15 @@ class Batching(Generic[T]):
 
         expected: accepted before they were decoded, so that a queue that was closed since takes them.
         """
-        self._controller.arrived(now, jobs[0].model, jobs[0].level, len(jobs))
+        self._arrived(now, jobs)
         refusal = self._refusal(now, jobs, expected=expected)
         if refusal is None:
             self._queue = sorted([*self._queue, *jobs], key=_due)
         return refusal
+
+    def _arrived(self, now: float, jobs: Sequence[Job[Any]]) -> None:
+        job = jobs[0]
+        self._controller.arrived(now, job.model, job.level, len(jobs), job.min_level)
 
     def _ahead(self) -> list[Job[Any]]:
         return sorted([*self._queue, *self._coming], key=_due) if self._coming else self._queue

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from app.arrival_rate import ArrivalRate
-from app.contract import Level, Point, at_least
+from app.contract import Level, Point, at_least, order
 from app.latency import Latency
 from app.model_controller import ModelController
 from app.objective import CALL_SECONDS, Change, Objective
@@ -72,11 +72,11 @@ class Controller:
     def latency(self, model: str) -> Latency:
         return self._models[model].latency
 
-    def arrived(self, now: float, model: str, level: Level | None, images: int) -> None:
-        """Count what is asked for, accepted or not."""
+    def arrived(self, now: float, model: str, level: Level | None, images: int, least: Level | None = None) -> None:
+        """Count what is asked for, accepted or not; least: under which the controller may not go for it."""
         own = self._models[model]
         if level is None:
-            own.rate.arrived(now, images)
+            own.arrived(now, images, least)
         else:
             self._fixed.arrived(now, images * own.image_seconds(level))
 
@@ -145,6 +145,8 @@ class Controller:
             return SWITCHED_OFF
         if not own.latency.calibrated:
             return UNCALIBRATED
+        if order(own.ceiling) <= order(objective.L_min):
+            return f"the configured L, {own.ceiling}, is not above L_min, {objective.L_min}"
         return None if len(own.rungs) > 1 else f"no level from {own.ceiling} down to L_min {objective.L_min} is faster"
 
     def _other_load(self, now: float, model: str) -> float:

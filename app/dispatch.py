@@ -89,7 +89,7 @@ class Dispatcher:
 
     def refused(self, wanted: Wanted, images: int) -> None:
         """Count as offered what was refused elsewhere."""
-        self._controller.arrived(time.perf_counter(), wanted.model, wanted.level, images)
+        self._controller.arrived(time.perf_counter(), wanted.model, wanted.level, images, wanted.min_level)
 
     @contextmanager
     def expecting(self, wanted: Wanted, images: int) -> Iterator[None]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from app.arrival_rate import ArrivalRate
-from app.contract import Level, Point, order
+from app.contract import Level, Point, at_least, order
 from app.latency import Latency
 from app.objective import CALL_SECONDS, ON_TIME, Cause, Change, Objective
 from app.overload import refused_share
@@ -21,7 +21,7 @@ class ModelController:
     def __init__(self, model: str, max_batch: int) -> None:
         self.model, self._max_batch = model, max_batch
         self.latency = Latency()
-        self.rate = ArrivalRate()
+        self._rates: dict[Level | None, ArrivalRate] = {}  # by the least level that is asked for
         self.rungs: tuple[Level, ...] = ()
         self._rung = 0
         self._points: Sequence[Point] = ()
@@ -38,6 +38,15 @@ class ModelController:
         self.latency = Latency(points)
         self._measured = tuple(sorted({point.level for point in points}, key=order, reverse=True))
         self._configured = None
+
+    def arrived(self, now: float, images: int, least: Level | None) -> None:
+        """Count images that the controller steers, not under `least`."""
+        self._rates.setdefault(least, ArrivalRate()).arrived(now, images)
+
+    def _load(self, level: Level, rate_of: Callable[[ArrivalRate], float]) -> float:
+        """Share of the engine's time that the arrivals need while the model stands at a level."""
+        seconds = ((rate_of(rate), self.image_seconds(at_least(level, least))) for least, rate in self._rates.items())
+        return sum(images * each for images, each in seconds)
 
     @property
     def level(self) -> Level:
@@ -85,9 +94,14 @@ class ModelController:
         """
         if len(self.rungs) < 2:
             return None
-        before, fast = self.level, self.rate.fast(now)
+        before = self.level
         by_queue = self._first(in_time)
-        by_rate = self._first(lambda level: self._refused(level, fast, slo_seconds, other_load) <= _REFUSED_SHARE)
+
+        def fits(level: Level) -> bool:
+            load = self._load(level, lambda rate: rate.fast(now)) + other_load
+            return self._refused(level, load, slo_seconds) <= _REFUSED_SHARE
+
+        by_rate = self._first(fits)
         wanted = max(by_queue, by_rate)
         if wanted > self._rung:
             self._rung, self._upper_fits_since = wanted, None
@@ -109,7 +123,8 @@ class ModelController:
     def _upper_fits(self, now: float, slo_seconds: float, by_queue: int, other_load: float) -> bool:
         """Whether the rung above would have done for some time, by the larger of the fast and the slow rate."""
         upper = self._rung - 1
-        refused = self._refused(self.rungs[upper], self.rate.larger(now), slo_seconds, other_load)
+        load = self._load(self.rungs[upper], lambda rate: rate.larger(now)) + other_load
+        refused = self._refused(self.rungs[upper], load, slo_seconds)
         if by_queue > upper or refused > _UP_REFUSED_SHARE:
             self._upper_fits_since = None
             return False
@@ -117,17 +132,17 @@ class ModelController:
             self._upper_fits_since = now
         return now - self._upper_fits_since >= self._up_after
 
-    def _refused(self, level: Level, rate: float, slo_seconds: float, other_load: float) -> float:
+    def _refused(self, level: Level, load: float, slo_seconds: float) -> float:
         seconds = self.image_seconds(level)
-        return refused_share(rate * seconds + other_load, (ON_TIME * slo_seconds - seconds) / seconds)
+        return refused_share(load, (ON_TIME * slo_seconds - seconds) / seconds)
 
     def load(self, now: float) -> float:
         """Share of the engine's time that the arrivals need where the model stands; a rise shows at once."""
-        return self.rate.larger(now) * self.image_seconds(self.level)
+        return self._load(self.level, lambda rate: rate.larger(now))
 
     def pressure(self, now: float) -> float:
         """The share that they would need at the configured level, over some seconds."""
-        return self.rate.slow(now) * self.image_seconds(self.ceiling)
+        return self._load(self.ceiling, lambda rate: rate.slow(now))
 
     def _change(self, before: Level, cause: Cause) -> Change | None:
         return None if self.level == before else Change(self.model, before, self.level, cause)

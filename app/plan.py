@@ -1,7 +1,9 @@
 """Which images run together, and when each would be done: the next batch, and all that follow if nothing else comes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, Literal, Protocol, TypeVar
 
 from app.contract import Level
@@ -54,9 +56,14 @@ class Planner:
         `queue`: not empty, most urgent first. An image that is late whatever is done does not cut its batch short.
         """
         model = queue[0].model
+        return self._batch(now, model, (job for job in queue if job.model == model), level)
+
+    def _batch(self, now: float, model: str, own: Iterable[W], level: Callable[[W], Level]) -> Batch[W]:
+        """The same of a model's own images, of which no more are looked at than a batch may have."""
+        jobs = list(islice(own, self.max_batch))
         latency = self.latency(model)
-        most = latency.best_batch(level(queue[0]), self.max_batch, CALL_SECONDS)
-        jobs = [job for job in queue if job.model == model][:most]
+        most = latency.best_batch(level(jobs[0]), self.max_batch, CALL_SECONDS)
+        jobs = jobs[:most]
         levels = [level(job) for job in jobs]
         room = (jobs[0].due - now - CALL_SECONDS) / latency.cautious
         size = len(jobs)
@@ -69,13 +76,22 @@ class Planner:
 
     def ends(self, start: float, queue: Sequence[W], level: Callable[[W], Level]) -> Iterator[tuple[W, float]]:
         """Each image of the queue with the time at which it would be done, batch after batch from `start`."""
-        left = list(queue)
-        while left:
-            batch = self.next(start, left, level)
+        lines: dict[str, deque[tuple[int, W]]] = {}
+        for place, job in enumerate(queue):
+            lines.setdefault(job.model, deque()).append((place, job))
+        while lines:
+            model, line = min(lines.items(), key=_first_place)
+            batch = self._batch(start, model, (job for _, job in line), level)
             start += batch.seconds
-            left = without(left, batch.jobs)
             for job in batch.jobs:
+                line.popleft()
                 yield job, start
+            if not line:
+                del lines[model]
+
+
+def _first_place(line: tuple[str, deque[tuple[int, W]]]) -> int:
+    return line[1][0][0]
 
 
 def without(queue: Sequence[W], gone: Sequence[object]) -> list[W]:

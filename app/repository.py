@@ -57,7 +57,7 @@ class Repository:
         return self.entries[model].state == "READY"
 
     def check_ready(self, model: str) -> None:
-        """Raise Unavailable where the model does not answer now; it says when to ask again, but where nobody loads it."""
+        """Raise Unavailable where the model does not answer now; with a time to ask again unless nobody loads it."""
         entry = self.entries[model]
         if entry.state != "READY":
             seconds = None if entry.state == "UNAVAILABLE" else 2

@@ -202,12 +202,23 @@ class Service:
         wanted = _wanted(choice, time.perf_counter())
         self.dispatcher.check_room(wanted, 1)
         with ExitStack() as admitted:
-            try:
+            with self._offered(wanted):
                 hold = admitted.enter_context(self.admission.admit())
-            except Busy:
-                self.dispatcher.refused(wanted, 1)
-                raise
-            yield hold
+
+            def counted(size: int) -> None:
+                with self._offered(wanted):
+                    hold(size)
+
+            yield counted
+
+    @contextmanager
+    def _offered(self, wanted: Wanted) -> Iterator[None]:
+        """Around what may raise Busy: a request that is refused before its images are offered counts as load too."""
+        try:
+            yield
+        except Busy:
+            self.dispatcher.refused(wanted, 1)
+            raise
 
     async def classify(self, encoded: Sequence[bytes], choice: Choice, arrived: float) -> list[Answer]:
         """Decode all images at once, queue them together, wait for all.

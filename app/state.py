@@ -104,7 +104,7 @@ class Steering:
 
     def _change(self, patch: ConfigPatch, if_version: str | None) -> State:
         old = self.state
-        if if_version not in (None, "*", f'"{old.version}"'):
+        if if_version is not None and not _matches(if_version, old.version):
             raise VersionConflict(f"the state has version {old.version}, not {named(if_version)}")
         new = changed(old, patch)
         if new is not old:
@@ -131,3 +131,9 @@ class Steering:
                 self._engine.configure(name, *old.method(name))
             raise
         self.state = new
+
+
+def _matches(if_version: str, version: int) -> bool:
+    """Whether a header If-Match (RFC 9110, section 13.1.1) names this version: any, or a strong tag of a list."""
+    tags = [tag.strip(" \t") for tag in if_version.split(",")]  # a tag of ours holds no comma
+    return tags == ["*"] or f'"{version}"' in tags

@@ -41,12 +41,14 @@ class Findings:
             found[status] += times
         return found
 
-    def require_share(self, least: float, kinds: Collection[str]) -> None:
-        """Offend where less than this part of the answers to requests of these kinds is 200."""
+    def require_share(self, least: float, kinds: Collection[str], statuses: Collection[str] = ("200",)) -> None:
+        """Offend where less than this part of the answers to requests of these kinds has one of these statuses."""
         total = sum(times for (kind, _), times in self.answers.items() if kind in kinds)
-        share = sum(self.answers[kind, "200"] for kind in kinds) / max(1, total)
+        share = sum(self.answers[kind, status] for kind in kinds for status in statuses) / max(1, total)
         if share < least:
-            self.note(f"{share:.1%} of {total} answers are 200, not {least:.0%}: {', '.join(kinds)}")
+            self.note(
+                f"{share:.1%} of {total} answers are {' or '.join(statuses)}, not {least:.0%}: {', '.join(kinds)}"
+            )
 
     def offend(self, number: int, one: Attempt, reason: str) -> None:
         """Keep an input that did what none may do."""

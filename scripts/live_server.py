@@ -18,6 +18,9 @@ READY_SECONDS = 120
 LAX: Mapping[str, object] = {"slo_ms": 60_000, "queue_images": 1_024}
 """Settings with which nothing is refused because there is much of it."""
 
+CALIBRATED: Mapping[str, object] = {"calibration_ms": 5_000, "threads": 2, "L": "exact"}
+"""Settings with which the controller has calibrated levels to move between, for the objective that is the default."""
+
 
 def free_port() -> int:
     """One that nobody listens on now."""

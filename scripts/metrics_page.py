@@ -29,8 +29,8 @@ Times in seconds, sizes in bytes; a ratio is 1 at 100 %. `model` is a served nam
 refused before its model was known; `hyperplanes` is the L that was used, `exact` or `dense`; a `route` is a template
 such as `/v2/models/{model}/infer`, or `unmatched`: there is no such path, or it never became a request, and a
 connection was refused (`method` is `other`; 503: too many, 408: its head came too slowly, 400, 414, 431). The
-queue is one for all models, so `haste_queue_capacity` has no `model`. The edges of `haste_http_request_duration_seconds` include the
-objective at start (`HASTE_SLO_MS`, or what the state file holds)."""
+queue is one for all models, so `haste_queue_capacity` has no `model`. The edges of
+`haste_http_request_duration_seconds` include the objective at start (`HASTE_SLO_MS`, or what the state file holds)."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from live_server import ROOT, LiveServer
+from live_server import CALIBRATED, ROOT, LiveServer
 from wire import Link, Lost, request
 
 CAT = (ROOT / "haste" / "samples" / "cat.jpg").read_bytes()
-CLASSIFY = request("POST", "/classify?L=8", CAT, Content_Type="image/jpeg")
+PINNED, STEERED = (request("POST", f"/classify{query}", CAT, Content_Type="image/jpeg") for query in ("?L=8", ""))
 ANSWERS = (200, 429, 503)
 LATEST_SECONDS = 30
 
@@ -37,7 +37,7 @@ class Round:
         self.lost.append(f"{how}, sent {sent_when} it{told}: {error!r}")
 
 
-async def client(port: int, outcome: Round, keep_alive: bool, pause: float, rng: random.Random) -> None:
+async def client(port: int, outcome: Round, asked: bytes, keep_alive: bool, pause: float, rng: random.Random) -> None:
     """Requests one after another, until nobody listens any more."""
     link: Link | None = None
     how = "keep-alive" if keep_alive else "new connection"
@@ -50,7 +50,7 @@ async def client(port: int, outcome: Round, keep_alive: bool, pause: float, rng:
             return
         sent, sent_when = time.monotonic(), outcome.when()
         try:
-            answer = await link.ask(CLASSIFY)
+            answer = await link.ask(asked)
         except (OSError, Lost) as error:
             outcome.lose(how, sent, sent_when, error)
             link.close()
@@ -65,11 +65,11 @@ async def client(port: int, outcome: Round, keep_alive: bool, pause: float, rng:
         await asyncio.sleep(rng.uniform(0, pause))
 
 
-async def one_round(server: LiveServer, clients: int, rng: random.Random) -> tuple[Round, float]:
+async def one_round(server: LiveServer, clients: int, asked: bytes, rng: random.Random) -> tuple[Round, float]:
     """The outcome, and the seconds from the signal to the end of the process."""
     outcome = Round()
     work = [
-        asyncio.create_task(client(server.port, outcome, number % 2 == 0, (0.0, 0.05, 0.6)[number % 3], rng))
+        asyncio.create_task(client(server.port, outcome, asked, number % 2 == 0, (0.0, 0.05, 0.6)[number % 3], rng))
         for number in range(clients)
     ]
     await asyncio.sleep(rng.uniform(0.5, 2.0))
@@ -89,11 +89,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
+    calibrated = "two threads, calibrated, for the default objective: the controller moves while the server ends"
+    parser.add_argument("--calibrated", action="store_true", help=calibrated)
     args = parser.parse_args()
+    settings, asked = (CALIBRATED, STEERED) if args.calibrated else ({}, PINNED)
     rng, failed = random.Random(args.seed), 0
     for number in range(1, args.rounds + 1):
-        with LiveServer(Path(ROOT / "state" / "sigterm.log"), decode_threads=2) as server:
-            outcome, seconds = asyncio.run(one_round(server, args.clients, rng))
+        with LiveServer(Path(ROOT / "state" / "sigterm.log"), decode_threads=2, **settings) as server:
+            outcome, seconds = asyncio.run(one_round(server, args.clients, asked, rng))
             code = server.process.poll()
         good = not outcome.lost and code == 0
         failed += not good

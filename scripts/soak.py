@@ -5,16 +5,18 @@ import asyncio
 import base64
 import json
 import random
+import re
 import statistics
 import struct
 import sys
 import time
 from functools import cache
 from io import BytesIO
+from urllib.request import urlopen
 
 from fuzz import Findings, worker
 from hostile import Attempt, attempt
-from live_server import LAX, ROOT, LiveServer
+from live_server import CALIBRATED, LAX, ROOT, LiveServer
 from PIL import Image
 from rich.progress import Progress
 from wire import request
@@ -29,6 +31,7 @@ SAMPLES = 50
 REST_SECONDS = 0.5
 GOOD = ("good config", "good raw", "good json", "good form", "good v2")
 LEAST_SHARE = 0.99
+STEERED_SHARE = 0.8
 
 
 @cache
@@ -40,16 +43,21 @@ def photo(size: tuple[int, int], kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def good(rng: random.Random) -> Attempt:
-    """One image or a few, in any of the four forms, at any level; or a change of the state."""
+def good(rng: random.Random, *, steered: bool = False) -> Attempt:
+    """One image or a few, in any of the four forms, at any level; or a change of the state.
+
+    steered: most name no level, and no change makes the calibration stale, so that the controller has something to do.
+    """
     images = [
         photo(rng.choices(SIZES, WEIGHTS)[0], rng.choice(("JPEG", "JPEG", "PNG", "WEBP")))
         for _ in range(rng.choice((1, 1, 1, 1, 2, 4)))
     ]
-    target = f"/classify?L={rng.choice(LEVELS)}&top_k={rng.randrange(1, 11)}"
+    level = "" if steered and rng.random() < STEERED_SHARE else f"L={rng.choice(LEVELS)}&"
+    target = f"/classify?{level}top_k={rng.randrange(1, 11)}"
     form = rng.randrange(20)
     if form == 0:
-        patch = {"L": rng.choice((8, 10, "exact")), "merge": rng.choice(("mean", "projection"))}
+        patch: dict[str, object] = {"L": rng.choice(("exact", "dense") if steered else (8, 10, "exact"))}
+        patch |= {} if steered else {"merge": rng.choice(("mean", "projection"))}
         return Attempt("good config", "PATCH", request("PATCH", "/config", json.dumps(patch).encode()))
     if form < 12:
         return Attempt("good raw", "POST", request("POST", target, images[0], Content_Type="image/jpeg"))
@@ -80,13 +88,15 @@ def good_v2(images: list[bytes], rng: random.Random) -> Attempt:
     return Attempt("good v2", "POST", request("POST", target, head + packed, Content_Type=kind, **length))
 
 
-def mixed(seed: int, number: int) -> Attempt:
+def mixed(seed: int, number: int, *, steered: bool) -> Attempt:
     """Seven in ten good, two hostile, one from a client that leaves."""
     rng = random.Random(f"soak {seed} {number}")
     kind = rng.randrange(10)
     if kind < 2:
-        return attempt(seed, number, v2=True)
-    one = good(rng)
+        hostile = attempt(seed, number, v2=True)
+        if not (steered and hostile.kind == "config"):
+            return hostile
+    one = good(rng, steered=steered)
     if kind > 2:
         return one
     sent = one.data[: rng.randrange(1, len(one.data))] if rng.random() < 0.5 else one.data
@@ -99,7 +109,9 @@ async def soak(server: LiveServer, args: argparse.Namespace, findings: Findings)
     begun, part = time.monotonic(), max(1, args.requests // SAMPLES)
     with Progress(disable=not sys.stdout.isatty()) as progress:
         for first in progress.track(range(0, args.requests, part)):
-            attempts = ((number, mixed(args.seed, number)) for number in range(first, first + part))
+            attempts = (
+                (number, mixed(args.seed, number, steered=args.calibrated)) for number in range(first, first + part)
+            )
             await asyncio.gather(*(worker(server.port, attempts, findings) for _ in range(args.connections)))
             await asyncio.sleep(REST_SECONDS)
             memory.append(server.memory())
@@ -117,21 +129,37 @@ def growth(sizes: list[int]) -> float:
     return statistics.median(sizes[-part:]) / statistics.median(sizes[begin : begin + part]) - 1
 
 
+def steps(port: int) -> int:
+    """How often the controller of a server moved."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    return round(
+        sum(float(value) for value in re.findall(r"^haste_controller_adjustments_total{.*} (\S+)$", text, re.M))
+    )
+
+
 def main() -> int:
-    """0 where memory stays and nothing offends."""
+    """0 where memory stays and nothing offends; where it is calibrated, the controller must have moved too."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
+    calibrated = (
+        "two threads, calibrated, for the default objective: refusals are good answers, and the controller moves"
+    )
+    parser.add_argument("--calibrated", action="store_true", help=calibrated)
     args = parser.parse_args()
     findings = Findings()
-    with LiveServer(ROOT / "state" / "soak.log", **LAX) as server:
+    with LiveServer(ROOT / "state" / "soak.log", **(CALIBRATED if args.calibrated else LAX)) as server:
         memory = asyncio.run(soak(server, args, findings))
-    findings.require_share(LEAST_SHARE, GOOD)
+        moved = steps(server.port)
+    findings.require_share(LEAST_SHARE, GOOD, ("200", "429") if args.calibrated else ("200",))
+    if args.calibrated and not moved:
+        findings.note("the controller never moved")
     grown = growth([rss for rss, _ in memory])  # the other also moves with processes beside us that share our libraries
     good_end = grown <= MAX_GROWTH and not findings.offences
     sys.stdout.write(
-        f"answers: {dict(sorted(findings.statuses.items()))}; offences: {len(findings.offences)}\n"
+        f"answers: {dict(sorted(findings.statuses.items()))}; offences: {len(findings.offences)}; steps of the controller: {moved}\n"
         f"RSS after warm-up: {grown:+.2%}, allowed {MAX_GROWTH:+.0%}: {'good' if good_end else 'NOT good'}\n"
     )
     return 0 if good_end else 1

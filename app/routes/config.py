@@ -32,7 +32,8 @@ async def change(request: Request) -> Response:
     with service.metrics.config_change():
         check_may_change(request)
         patch = await read_object(request, service.settings.request_body_timeout_ms)
-        await service.steering.change(patch, request.headers.get("if-match"))
+        versions = request.headers.getlist("if-match")
+        await service.steering.change(patch, ", ".join(versions) if versions else None)
     return _answer(service)
 
 

@@ -139,6 +139,31 @@ def test_if_match_guards_against_a_change_of_another_version(client: Client) -> 
     assert client.get("/config").json()["L"] == 5
 
 
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [
+        ('"1", "3"', 200),
+        ('"3","1"', 200),
+        ("*", 200),
+        (" * ", 200),
+        ('"2", "3"', 412),
+        ('W/"1"', 412),
+        ('"3", W/"1"', 412),
+        ("1", 412),
+        ("", 412),
+        ('"1" "3"', 412),
+        ('*, "3"', 412),
+    ],
+)
+def test_if_match_takes_a_list_of_strong_tags_or_any(client: Client, tags: str, status: int) -> None:
+    assert client.patch({"L": 5}, headers={"If-Match": tags}).status_code == status
+
+
+def test_if_match_may_come_in_several_headers(client: Client) -> None:
+    headers = [("If-Match", '"3"'), ("If-Match", '"1"')]
+    assert client.patch({"L": 5}, headers=headers).status_code == 200
+
+
 def test_when_one_model_cannot_follow_all_keep_the_old_rule(client: Client, engine: FakeEngine) -> None:
     engine.unconfigurable.add("other")
     engine.configured.clear()

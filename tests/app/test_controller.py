@@ -80,11 +80,17 @@ def test_never_to_a_level_that_is_not_faster() -> None:
     assert steered._models["m"].rungs == ("exact", 8)
 
 
+@pytest.mark.parametrize("configured", [6, 8])
+def test_a_configured_level_that_is_not_above_L_min_is_told_as_the_reason(configured: Level) -> None:
+    off = controller(configured).standing(0.0, "m").off
+    assert off == f"the configured L, {configured}, is not above L_min, 8"
+
+
 def test_with_nothing_faster_it_is_off_and_says_so() -> None:
-    steered = controller(8)
+    steered = controller(12, ON, {"m": points({12: 5.0, 8: 5.0})})
     arrive(steered, 1000, 0, 2)
-    assert level(steered) == 8
-    assert steered.standing(0.0, "m").off == "no level from 8 down to L_min 8 is faster"
+    assert level(steered) == 12
+    assert steered.standing(0.0, "m").off == "no level from 12 down to L_min 8 is faster"
     assert controller("exact", OFF).standing(0.0, "m").off == "it is switched off"
     steered.calibrate("m", [])
     assert steered.standing(0.0, "m").off == "there is no calibration that holds"
@@ -101,6 +107,20 @@ def test_what_asks_for_its_own_level_is_not_steered_but_counts_as_load() -> None
     pinned = crowd(1, wanted="dense")[0]
     assert steered.level(pinned) == "dense"
     assert not steered.degraded(pinned, "dense")
+
+
+def test_what_may_not_go_under_a_level_counts_as_what_it_takes_there_however_low_the_model_stands() -> None:
+    steered, bounded = controller("exact", ON), controller("exact", ON)
+    for number in range(1300):
+        now = number / 130
+        steered.arrived(now, "m", None, 1)
+        bounded.arrived(now, "m", None, 1, "exact")
+        steered.step(now, [])
+        bounded.step(now, [])
+    assert level(steered) == level(bounded) == 8
+    ratio = bounded._models["m"].load(10.0) / steered._models["m"].load(10.0)
+    assert ratio == pytest.approx(0.0073 / 0.0053, rel=0.05)
+    assert bounded.standing(10.0, "m").pressure == pytest.approx(steered.standing(10.0, "m").pressure)
 
 
 def test_degraded_means_lower_than_without_load() -> None:

@@ -63,6 +63,15 @@ def test_hostile_requests_make_no_5xx_and_are_answered_in_the_one_shape(server: 
     assert len(findings.statuses) > 5
 
 
+def test_where_the_controller_is_to_move_most_requests_leave_it_the_level_and_none_makes_its_calibration_stale() -> (
+    None
+):
+    sent = [good(random.Random(number), steered=True) for number in range(200)]
+    classified = [one.data for one in sent if b"/classify?" in one.data]
+    assert sum(b"?L=" not in data for data in classified) > len(classified) / 2
+    assert not any(b"merge" in one.data or b"tolerance" in one.data for one in sent if one.kind == "good config")
+
+
 def test_good_requests_are_answered_200(server: Live) -> None:
     findings = asyncio.run(send_all(server, lambda number: good(random.Random(number)), 60))
     assert {kind for kind, _ in findings.answers} == {

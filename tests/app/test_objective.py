@@ -207,6 +207,20 @@ def test_an_image_that_is_being_decoded_when_a_load_begins_is_answered_before_it
         assert [future.result().status_code for future in (accepted, loading)] == [200, 200]
 
 
+def test_what_is_refused_for_the_bytes_of_its_body_counts_as_offered(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[int] = []
+    with serving(engine, max_bytes_in_flight=10, max_request_bytes=10, max_image_bytes=10) as client:
+        client.service.admission.bytes = 10
+        arrived = client.service.controller.arrived
+        monkeypatch.setattr(
+            client.service.controller, "arrived", lambda *args: (offered.append(args[3]), arrived(*args))
+        )
+        assert client.classify(PNG[:5]).status_code == 429
+    assert offered == [1]
+
+
 def test_a_change_of_the_state_moves_the_rungs_before_the_next_batch(client: Client) -> None:
     crowd(client, 500)
     assert client.classify(PNG).json()["L"]["used"] == 8
