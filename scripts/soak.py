@@ -133,9 +133,8 @@ def steps(port: int) -> int:
     """How often the controller of a server moved."""
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         text = answer.read().decode()
-    return round(
-        sum(float(value) for value in re.findall(r"^haste_controller_adjustments_total{.*} (\S+)$", text, re.M))
-    )
+    values = re.findall(r"^haste_controller_adjustments_total{.*} (\S+)$", text, re.MULTILINE)
+    return round(sum(map(float, values)))
 
 
 def main() -> int:
@@ -159,7 +158,8 @@ def main() -> int:
     grown = growth([rss for rss, _ in memory])  # the other also moves with processes beside us that share our libraries
     good_end = grown <= MAX_GROWTH and not findings.offences
     sys.stdout.write(
-        f"answers: {dict(sorted(findings.statuses.items()))}; offences: {len(findings.offences)}; steps of the controller: {moved}\n"
+        f"answers: {dict(sorted(findings.statuses.items()))}; offences: {len(findings.offences)}; "
+        f"steps of the controller: {moved}\n"
         f"RSS after warm-up: {grown:+.2%}, allowed {MAX_GROWTH:+.0%}: {'good' if good_end else 'NOT good'}\n"
     )
     return 0 if good_end else 1

@@ -130,7 +130,7 @@ def test_an_engine_that_stands_still_stops_the_beats_until_it_goes_on(ear: Ear) 
     service.loaded, service.repository.entries["one"].state = True, "READY"
     supervision = Supervision(service, Notifier(ear.address, 4.0))
     engine.gate.clear()
-    stuck = service._thread.submit(engine.load, "one")
+    stuck = service._thread.submit(engine.load, "one", "mean", None)
     for now in range(6):
         supervision.look(float(now))
     assert [message.get("WATCHDOG") for message in ear.heard()] == [None, "1", *[None] * 5]
@@ -145,7 +145,7 @@ def test_a_load_may_take_its_time_but_not_for_ever(ear: Ear, service: Service) -
     engine = service.engine
     assert isinstance(engine, FakeEngine)
     engine.gate.clear()
-    stuck = service._thread.submit(engine.load, "one")
+    stuck = service._thread.submit(engine.load, "one", "mean", None)
     supervision = Supervision(service, Notifier(ear.address, 4.0))
     for now in (0.0, 100.0, 899.0, 901.0):
         supervision.look(now)
