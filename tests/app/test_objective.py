@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -214,9 +215,12 @@ def test_what_is_refused_for_the_bytes_of_its_body_counts_as_offered(
     with serving(engine, max_bytes_in_flight=10, max_request_bytes=10, max_image_bytes=10) as client:
         client.service.admission.bytes = 10
         arrived = client.service.controller.arrived
-        monkeypatch.setattr(
-            client.service.controller, "arrived", lambda *args: (offered.append(args[3]), arrived(*args))
-        )
+
+        def note(*args: Any) -> None:
+            offered.append(args[3])
+            arrived(*args)
+
+        monkeypatch.setattr(client.service.controller, "arrived", note)
         assert client.classify(PNG[:5]).status_code == 429
     assert offered == [1]
 
