@@ -94,7 +94,7 @@ def _round(payloads: Sequence[Payload], seconds: float, level: str, calibration:
 def _bare(payloads: Sequence[Payload], seconds: float, level: Any, calibration: Path) -> dict[str, float]:
     """Milliseconds of one image, and images a second in batches of eight; decoding is not counted."""
     engine = TorchEngine((), "default", None, available_cpus(), Calibrator(calibration))
-    engine.load(DEFAULT)
+    engine.load(DEFAULT, engine.method.merge, engine.method.tolerance)
     limits = ImageLimits(1 << 20, 1 << 20, 10_000)
     items = [Item(engine.prepare(DEFAULT, decode(one.body, limits)), level, 5) for one in payloads]
     alone: list[float] = []

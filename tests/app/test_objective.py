@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from app.contract import Calibration, Prepared
+from app.contract import Calibration, Level, Prepared
 from app.images import ImageLimits, decode
 from tests.app.frontiers import MS, points
 from tests.app.harness import Client, FakeEngine, calibrated, encoded, serving
@@ -211,12 +211,13 @@ def test_what_is_refused_for_the_bytes_of_its_body_counts_as_offered(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offered: list[int] = []
+
+    def arrived(_now: float, _model: str, _level: Level | None, images: int, _least: Level | None) -> None:
+        offered.append(images)
+
     with serving(engine, max_bytes_in_flight=10, max_request_bytes=10, max_image_bytes=10) as client:
         client.service.admission.bytes = 10
-        arrived = client.service.controller.arrived
-        monkeypatch.setattr(
-            client.service.controller, "arrived", lambda *args: (offered.append(args[3]), arrived(*args))
-        )
+        monkeypatch.setattr(client.service.controller, "arrived", arrived)
         assert client.classify(PNG[:5]).status_code == 429
     assert offered == [1]
 
