@@ -200,10 +200,13 @@ def test_an_image_that_is_being_decoded_when_a_load_begins_is_answered_before_it
         monkeypatch.setattr(engine, "prepare", held)
         accepted = client.background("POST", "/classify", content=PNG)
         assert decoding.wait(10)
+        engine.gate.clear()
         loading = client.background("POST", "/models/other/load")
         client.wait_until(lambda: client.service.batching.closed_for is not None)
-        assert engine.loads == ["small", "other"]
         go.set()
+        assert engine.running.wait(10)
+        assert engine.loads == ["small", "other"]
+        engine.gate.set()
         assert [future.result().status_code for future in (accepted, loading)] == [200, 200]
 
 
