@@ -27,7 +27,6 @@ from app.load.images import Payload, read_images
 from app.settings import available_cpus
 from benchmarks.reports import write
 from benchmarks.servers import calibrated, check_source, running, servers
-from haste.config import HasteConfig
 from haste.models import DEFAULT, list_pretrained
 
 _BATCH, _CLIENTS, _CLIENTS_OF_EIGHT, _PROBE_SECONDS = 8, 16, 3, 0.05
@@ -94,8 +93,8 @@ def _round(payloads: Sequence[Payload], seconds: float, level: str, calibration:
 
 def _bare(payloads: Sequence[Payload], seconds: float, level: Any, calibration: Path) -> dict[str, float]:
     """Milliseconds of one image, and images a second in batches of eight; decoding is not counted."""
-    engine, rule = TorchEngine((), "default", None, available_cpus(), Calibrator(calibration)), HasteConfig()
-    engine.load(DEFAULT, rule.merge, rule.tolerance)
+    engine = TorchEngine((), "default", None, available_cpus(), Calibrator(calibration))
+    engine.load(DEFAULT, engine.method.merge, engine.method.tolerance)
     limits = ImageLimits(1 << 20, 1 << 20, 10_000)
     items = [Item(engine.prepare(DEFAULT, decode(one.body, limits)), level, 5) for one in payloads]
     alone: list[float] = []

@@ -3,12 +3,11 @@
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from PIL import Image
 
-from app.contract import Calibration, Prepared
+from app.contract import Calibration, Level, Prepared
 from app.images import ImageLimits, decode
 from tests.app.frontiers import MS, points
 from tests.app.harness import Client, FakeEngine, calibrated, encoded, serving
@@ -201,10 +200,13 @@ def test_an_image_that_is_being_decoded_when_a_load_begins_is_answered_before_it
         monkeypatch.setattr(engine, "prepare", held)
         accepted = client.background("POST", "/classify", content=PNG)
         assert decoding.wait(10)
+        engine.gate.clear()
         loading = client.background("POST", "/models/other/load")
         client.wait_until(lambda: client.service.batching.closed_for is not None)
-        assert engine.loads == ["small", "other"]
         go.set()
+        assert engine.running.wait(10)
+        assert engine.loads == ["small", "other"]
+        engine.gate.set()
         assert [future.result().status_code for future in (accepted, loading)] == [200, 200]
 
 
@@ -212,15 +214,13 @@ def test_what_is_refused_for_the_bytes_of_its_body_counts_as_offered(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offered: list[int] = []
+
+    def arrived(_now: float, _model: str, _level: Level | None, images: int, _least: Level | None) -> None:
+        offered.append(images)
+
     with serving(engine, max_bytes_in_flight=10, max_request_bytes=10, max_image_bytes=10) as client:
         client.service.admission.bytes = 10
-        arrived = client.service.controller.arrived
-
-        def note(*args: Any) -> None:
-            offered.append(args[3])
-            arrived(*args)
-
-        monkeypatch.setattr(client.service.controller, "arrived", note)
+        monkeypatch.setattr(client.service.controller, "arrived", arrived)
         assert client.classify(PNG[:5]).status_code == 429
     assert offered == [1]
 
