@@ -1,11 +1,12 @@
 """A browser for all tests, a real service with the real network, and a page that must not complain."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from chromium import chromium
 from live_server import LAX, ROOT, LiveServer
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.pages import WAIT_MS
 
@@ -29,10 +30,11 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Opener]:
     """Opens an address in a context of its own; what the scripts of the page fail with fails the test."""
-    contexts, faults = [], []
+    contexts, faults = list[BrowserContext](), list[str]()
 
-    def open_it(url: str, **options: object) -> Page:
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+    def open_it(url: str, **options: Any) -> Page:
+        chosen: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}} | options
+        context = browser.new_context(**chosen)
         context.set_default_timeout(WAIT_MS)
         context.on("weberror", lambda error: faults.append(str(error.error)))
         context.on(
