@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from haste.models.initial import initialise_
+
 WIDTHS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Of each stage, by the number of layers with weights (Simonyan and Zisserman 2015, table 1: A, B, D, E)."""
@@ -30,13 +32,7 @@ class VGG(nn.Module):
         self.classifier = nn.Sequential(
             *([nn.Linear(channels, num_classes)] if small_images else _head(channels * 49, num_classes))
         )
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        initialise_(self)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
