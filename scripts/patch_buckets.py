@@ -1,19 +1,21 @@
 """What the hash finds in one layer of the embedded network for one picture."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+import haste
+from haste import patches
 from haste.config import HasteConfig
-from haste.hashing import codes, hyperplanes
+from haste.conv import HasteConv2d
 from haste.images import open_image, preprocess
-from haste.merging import leaders
 from haste.models.weights import load_pretrained
+from haste.patches import Patches
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,23 @@ class Found:
 
 @torch.inference_mode()
 def look(path: Path, layer: str, config: HasteConfig) -> Found:
-    """Hash the input that a stride-1 3x3 layer of the dense network has for this picture, as `config` says."""
+    """What `config` does to the input that a layer of the dense network has for this picture."""
     model, record = load_pretrained()
-    seen: list[Tensor] = []
-    model.get_submodule(layer).register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    haste.convert_(model, config, lambda _conv, name: name == layer)
+    seen: list[list[Patches]] = []
+
+    def watch(conv: nn.Module, inputs: tuple[Tensor]) -> None:
+        assert isinstance(conv, HasteConv2d)
+        seen.append(patches.look(conv, inputs[0], config.num_hyperplanes)[1])
+
+    model.get_submodule(layer).register_forward_pre_hook(watch)
     image = open_image(path)
     model(preprocess(image, record)[None])
-    padded, window = F.pad(seen[0][0], (1, 1, 1, 1)), config.patch_outputs + 2
-    patches = padded.unfold(1, window, config.patch_outputs).unfold(2, window, config.patch_outputs)
-    patches = patches.permute(1, 2, 0, 3, 4).contiguous()
-    flat = patches.flatten(0, 1).flatten(2)
-    planes = hyperplanes(config, layer, (window, window), (window, window))
-    level = config.num_hyperplanes
-    assert isinstance(level, int)
-    found = leaders(codes(flat, planes[:level], centre=config.centre))
+    whole = max(seen[0], key=lambda group: len(group.leader))
+    grid, side = (whole.rows.count, whole.columns.count), math.isqrt(whole.x.shape[-1])
     shown = np.asarray(image.convert("RGB").resize((record.input_size,) * 2))
-    return Found(np.asarray(shown / 255, np.float32), patches.numpy(), found.unflatten(0, patches.shape[:2]).numpy())
+    return Found(
+        picture=np.asarray(shown / 255, np.float32),
+        channels=whole.x.unflatten(0, grid).unflatten(-1, (side, side)).numpy(),
+        leader=whole.leader.unflatten(0, grid).numpy(),
+    )
