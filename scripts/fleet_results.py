@@ -7,9 +7,8 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from result_tables import RESULTS
+from quoted_results import read
 
 from haste.calibration import Calibration, Identity, Point, on_frontier
 from haste.cli import main as haste
@@ -17,10 +16,6 @@ from haste.cli import main as haste
 TIMES, QUALITY = "calibration-2-threads-x86_64.json", "test-no-merge.json"
 BASE, FACTORS, ARRIVALS, SECONDS = 100, (1, 10, 1_000), ("poisson", "burst"), 10
 OBJECTIVE = {"--L": "exact", "--L-min": "8", "--slo-ms": "100"}
-
-
-def read(name: str) -> Any:
-    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
 
 
 def box() -> Calibration:
