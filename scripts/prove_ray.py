@@ -6,6 +6,7 @@ Needs the extra `ray`; `make test-ray` installs it. Clients are those of example
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -144,7 +145,8 @@ def main() -> int:
     parser.add_argument("--cpus", type=int, default=2, help="that Ray counts (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    with Cluster(Path("/tmp/haste-prove-ray"), args.port, args.cpus) as cluster:  # Ray's sockets need a short path
+    short = tempfile.TemporaryDirectory(prefix="hr-", dir="/tmp")  # Ray's sockets need a short path
+    with short as folder, Cluster(Path(folder), args.port, args.cpus) as cluster:
 
         def begin(own: Config) -> None:
             own["user_config"] = {"L": 12, "controller": {"enabled": False, "slo_ms": 10_000}}
