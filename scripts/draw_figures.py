@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from patch_buckets import look
+from result_tables import RESULTS, ROOT
 
 from haste.config import HasteConfig
 from haste.figures import draw_accuracy_against_flops, draw_accuracy_and_flops, draw_where_time_goes
 from haste.patch_figures import draw_buckets, draw_compression
 
-ROOT = Path(__file__).parent.parent
 PICTURE, LAYER, PATCH = ROOT / "haste" / "samples" / "ship.jpg", "layer1.1.conv1", (1, 2)
 
 
 def read(names: str) -> list[dict[str, Any]]:
     """The rows of the committed results that the pattern names; SystemExit where there are none."""
-    files = sorted((ROOT / "benchmarks" / "results").glob(names))
+    files = sorted(RESULTS.glob(names))
     rows = [row for path in files for row in json.loads(path.read_text(encoding="utf-8"))]
     if not rows:
         raise SystemExit(f"no results: benchmarks/results holds no {names}")

@@ -8,7 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from quoted_results import read
+from result_tables import read
 
 from haste.calibration import Calibration, Identity, Point, on_frontier
 from haste.cli import main as haste

@@ -1,10 +1,6 @@
 """The tables of docs/fleet.md: boxes that a load needs, and what clients saw of a fleet on Ray Serve."""
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
-from result_tables import RESULTS, table
+from result_tables import read, table
 
 BOXES, RAY = "fleet-x86_64.json", "ray-x86_64.json"
 _POLICIES = {
@@ -16,7 +12,7 @@ _POLICIES = {
 
 def boxes() -> str:
     """A row for each arrival process and load, a column for each policy."""
-    found = _read(BOXES)
+    found = read(BOXES)
     rows = [
         (
             row["arrival"],
@@ -31,7 +27,7 @@ def boxes() -> str:
 
 def ray_steps() -> str:
     """A row for each thing that was done to the fleet, and the sum."""
-    found = _read(RAY)
+    found = read(RAY)
     rows = [
         (
             step["name"],
@@ -48,8 +44,3 @@ def ray_steps() -> str:
     head = ("what was done", "replicas", "seconds", "answered", "asked again", "lost", "answers by L")
     sums = f"{total['answered']:,} requests answered, {total['lost']} lost, {total['retries']} attempts made again; "
     return f"{table(head, rows)}\n\n{sums}the longest took {total['longest_seconds']:.1f} s. Ray {found['ray']}."
-
-
-def _read(name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
-    return found

@@ -1,9 +1,8 @@
 """The PrometheusRule of Kubernetes, from the rules that Prometheus reads elsewhere."""
 
 import yaml
-from result_tables import ROOT
+from metrics_page import RULES
 
-RULES = ROOT / "deploy" / "prometheus" / "rules"
 _NOTE = "# written by `make docs` from deploy/prometheus/rules: change those, not this file\n"
 
 

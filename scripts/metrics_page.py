@@ -4,17 +4,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 from dashboards import DASHBOARDS
 from prometheus_client.metrics_core import Metric
-from result_tables import NOTE, table
+from result_tables import NOTE, ROOT, table
 
 from app.metrics import Metrics
 
-ROOT = Path(__file__).parent.parent
 RULES = ROOT / "deploy" / "prometheus" / "rules"
 _BUILD = ("arch", "implementation", "python", "torch", "version")
 _NAME = re.compile(r"\b(?:haste|process|python)_\w+|\bhaste:\w+:\w+")

@@ -1,10 +1,9 @@
 """What pages quote of the committed results: a summary for the README, and what each level costs and brings."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from result_tables import RESULTS, table
+from result_tables import read, table
 
 from haste.bench.contenders import HASTE
 from haste.bench.rows import fastest_peer, quotable
@@ -14,11 +13,6 @@ RACE, EVALUATION, CALIBRATION = "race-x86_64.json", "test-no-merge.json", "calib
 LEVELS = ("dense", "exact", HasteConfig().num_hyperplanes)
 
 Rows = Sequence[Mapping[str, Any]]
-
-
-def read(name: str) -> Any:
-    """A committed result."""
-    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
 
 
 def summary() -> str:

@@ -30,6 +30,11 @@ LAYERS = (
 COLUMNS = ("model", "preset", "L", "images", "top-1", "dense", "agreement", "KL", "FLOPs saved", "zeros", "overhead")
 
 
+def read(name: str) -> Any:
+    """A committed result."""
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table; bars inside a cell are escaped."""
     lines = [header, tuple("---" for _ in header), *rows]

@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from live_server import free_port
+from live_server import ROOT, free_port
 
 from haste.bench.rows import machine
 
-ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 1800
 _BLOCK = re.compile(r"^```bash(?: test=(\w+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
