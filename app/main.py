@@ -46,6 +46,6 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.state.service = service
     app.add_middleware(RequestMiddleware, metrics=service.metrics)
     errors.install(app)
-    for router in ROUTERS:
-        app.include_router(router)
+    # not `include_router`: it would match twice, and after the pages of the documentation
+    app.router.routes[:0] = [route for router in ROUTERS for route in router.routes]
     return app

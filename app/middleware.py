@@ -1,7 +1,9 @@
 """Around every request: its id in and out, its duration and status counted by route, one log line, no stack trace."""
 
+import asyncio
 import logging
 import time
+from functools import partial
 from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -86,7 +88,8 @@ class RequestMiddleware:
         self._metrics.http_request(route, scope["method"], status, seconds)
         if route not in _QUIET:
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1)}
-            _log.info("%s %s %d", scope["method"], route, status, extra={"fields": fields})
+            line = partial(_log.info, "%s %s %d", scope["method"], route, status, extra={"fields": fields})
+            asyncio.get_running_loop().call_soon(line)  # the answer leaves at the end of this turn of the loop
 
 
 def _too_many_connections(path: str) -> Response:

@@ -1,15 +1,22 @@
-"""Encoded images -> network inputs, in the decoders' threads, several at once."""
+"""Encoded images -> network inputs: small ones at once, the others in the decoders' threads, several at a time."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import cast
 
 from app.contract import Engine, Prepared
 from app.decoders import Decoders
 from app.errors import ServiceError, TooManyPixels
 from app.images import ImageLimits, decode
 from app.uploads import at_index
+
+SMALL_BYTES, SMALL_PIXELS = 4096, 64 * 64
+"""Of an image that is decoded on the event loop; the worst of them hold it for a millisecond or two."""
+
+_Outcome = tuple[Prepared, float, float] | BaseException
 
 
 class Preparation:
@@ -19,12 +26,17 @@ class Preparation:
         self, engine: Engine, decoders: Decoders, limits: ImageLimits, observe: Callable[[str, str, float], None]
     ) -> None:
         self._engine, self._decoders, self._limits, self._observe = engine, decoders, limits, observe
+        self._small = replace(limits, max_image_pixels=min(SMALL_PIXELS, limits.max_image_pixels))
 
     async def prepare(self, model: str, encoded: Sequence[bytes]) -> list[tuple[Prepared, float]]:
         """The network's inputs, each with the seconds that it took; the first bad image is raised with its index."""
-        tasks = [self._decoders.run(partial(self._prepare, model, data)) for data in encoded]
+        outcomes = [self._at_once(model, data) for data in encoded]
+        large = [index for index, outcome in enumerate(outcomes) if outcome is None]
+        tasks = [self._decoders.run(partial(self._prepare, model, encoded[index], self._limits)) for index in large]
+        for index, outcome in zip(large, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
+            outcomes[index] = outcome
         prepared: list[tuple[Prepared, float]] = []
-        for index, outcome in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
+        for index, outcome in enumerate(cast(list[_Outcome], outcomes)):
             if isinstance(outcome, BaseException):
                 raise at_index(outcome, index, len(encoded)) if isinstance(outcome, ServiceError) else outcome
             image, decode_seconds, preprocess_seconds = outcome
@@ -33,11 +45,22 @@ class Preparation:
             self._observe(model, "preprocess", preprocess_seconds)
         return prepared
 
-    def _prepare(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
-        """In a decoder's thread: the network's input, and the seconds to decode and to prepare it."""
+    def _at_once(self, model: str, data: bytes) -> _Outcome | None:
+        """What becomes of a small image, which takes less than to wake a thread for it; None of one that is not."""
+        if len(data) > SMALL_BYTES:
+            return None
+        try:
+            return self._prepare(model, data, self._small)
+        except TooManyPixels:
+            return None
+        except Exception as error:  # noqa: BLE001  raised by who asked, as those of the threads are
+            return error
+
+    def _prepare(self, model: str, data: bytes, limits: ImageLimits) -> tuple[Prepared, float, float]:
+        """The network's input, and the seconds to decode and to prepare it."""
         started = time.perf_counter()
         try:
-            image = decode(data, self._limits)
+            image = decode(data, limits)
             decoded = time.perf_counter()
             prepared = self._engine.prepare(model, image)
         except MemoryError:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.contract import Point
+from app.contract import Level, Point
+from haste.bench.rows import MAX_LOSS, Quality
 
 OVERLOADS = {factor: f"poisson {factor:g}x" for factor in (1.5, 3.0)}
 WANDERING, BURSTS = "wander 0.5x-2x", "bursts 4x for 2 s"
@@ -13,21 +14,26 @@ _SHARE_OF_SPEED_UP, _MOST_OF_SPEED_UP = 0.9, 1.5
 Rows = Sequence[Mapping[str, Any]]
 
 
-def speed_up(points: Sequence[Point]) -> float:
-    """s: the time of dense over that of the fastest point of the frontier, both at batch 1."""
+def speed_up(points: Sequence[Point], qualities: Mapping[Level, Quality]) -> float:
+    """s: the time of dense over that of the fastest point of the frontier, both at batch 1.
+
+    qualities: what the levels lose by `haste eval`. A level that loses more than MAX_LOSS, or of which that is not
+    known, does not count; `exact` loses nothing.
+    """
     alone = [point for point in points if point.batch == 1]
     dense = next(point.median_ms for point in alone if point.level == DENSE)
-    return dense / min(point.median_ms for point in alone if point.frontier)
+    cheap = {"exact", *(level for level, quality in qualities.items() if quality.top1_loss <= MAX_LOSS)}
+    return dense / min((point.median_ms for point in alone if point.frontier and point.level in cheap), default=dense)
 
 
-def bars(points: Sequence[Point], rows: Rows) -> dict[str, Any]:
+def bars(points: Sequence[Point], rows: Rows, qualities: Mapping[Level, Quality]) -> dict[str, Any]:
     """Ratios of effective accuracy to dense with admission under overload; None where nothing was right in time.
 
     needed_ratio: 0.9 * min(1.5, s). best_fixed: the level of most effective accuracy on the wandering load;
     controller_above_best_fixed_percent: below 0 where the controller is worse. least_kept: in time, of the answered.
     recovered: by policy, share in time of what comes between one second after a burst and the next.
     """
-    s = speed_up(points)
+    s = speed_up(points, qualities)
     fixed = [row for row in rows if row["load"] == WANDERING and row["policy"] != CONTROLLER]
     best = max(fixed, key=_effective)
     least = min((row for row in rows if row["kept"] is not None), key=lambda row: float(row["kept"]))

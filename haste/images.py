@@ -2,11 +2,12 @@
 
 import struct
 import warnings
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -113,8 +114,18 @@ def preprocess(image: Image.Image, record: WeightsRecord) -> Tensor:
     return normalise(np.array(image)[None], record)[0]
 
 
-def normalise(images: np.ndarray[Any, np.dtype[np.uint8]], record: WeightsRecord) -> Tensor:
-    """(N, S, S, 3) uint8 -> (N, 3, S, S) float32: (x / 255 - mean) / std per channel, contiguous."""
-    mean, std = torch.tensor(record.mean), torch.tensor(record.std)
-    x = (torch.from_numpy(images).float() / 255 - mean) / std
-    return x.permute(0, 3, 1, 2).contiguous()
+def normalise(images: NDArray[np.uint8], record: WeightsRecord) -> Tensor:
+    """(N, S, S, 3) uint8 -> (N, 3, S, S) float32: (x / 255 - mean) / std per channel, contiguous.
+
+    Looked up in a table of the 256 values, which for one small image takes less than half of the time to compute them.
+    """
+    channels = _normalised(record.mean, record.std)
+    return torch.from_numpy(np.stack([table[images[..., c]] for c, table in enumerate(channels)], axis=1))
+
+
+@cache
+def _normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
+    """(3, 256): every value of 8 bits, in every channel."""
+    values = torch.arange(256).float() / 255
+    table: NDArray[np.float32] = ((values - torch.tensor(mean)[:, None]) / torch.tensor(std)[:, None]).numpy()
+    return table

@@ -54,8 +54,9 @@ async def classify(request: Request) -> Response:
             arrived = time.perf_counter()
             with service.repository.using(choice.model.name) if named else nullcontext():
                 upload = await _parsed(service, parser, body)
-                choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
-                tally.model = choice.model.name
+                if parser.has_parameters:
+                    choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
+                    tally.model = choice.model.name
                 answers = await until_gone(request, service.classify(upload.images, choice, arrived))
             return _respond(service, choice, answers, started)
 

@@ -1,11 +1,12 @@
-"""What the overhead benchmark sends."""
+"""What the overhead benchmark sends, and what it makes of its figures."""
 
 from io import BytesIO
 
+import pytest
 from PIL import Image
 
 from app.load.images import Payload
-from benchmarks.overhead import as_jpeg
+from benchmarks.overhead import as_jpeg, summary
 
 
 def test_every_image_is_sent_as_a_jpeg_of_its_size() -> None:
@@ -14,3 +15,11 @@ def test_every_image_is_sent_as_a_jpeg_of_its_size() -> None:
     sent = as_jpeg(Payload(buffer.getvalue(), "image/png", "cat"))
     with Image.open(BytesIO(sent.body)) as image:
         assert (image.format, image.size, sent.content_type, sent.label) == ("JPEG", (32, 32), "image/jpeg", "cat")
+
+
+def test_what_is_added_is_between_the_medians_of_the_turns_and_the_slower_forward_is_told_apart() -> None:
+    figures = {"engine_ms": [5.0, 6.0, 9.0], "service_ms": [7.0, 8.0, 9.0], "server_forward_ms": [6.5, 6.5, 6.5]}
+    figures |= {"engine_images": [200.0, 300.0, 100.0], "single_images": [150.0] * 3, "eights_images": [180.0] * 3}
+    found = summary(figures)
+    assert found["added_ms"] == {"whole": pytest.approx(2.0), "forward": pytest.approx(0.5)}
+    assert found["throughput"] == {"single": pytest.approx(0.75), "eights": pytest.approx(0.9)}

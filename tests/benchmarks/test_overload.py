@@ -1,11 +1,13 @@
 """The loads of the overload benchmark, what it refuses, and how it treats itself."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.load.images import Payload
+from benchmarks import overload
 from benchmarks.overload import labelled, plan, raise_priority
 
 
@@ -29,11 +31,17 @@ def test_images_without_a_label_are_refused() -> None:
         labelled([known, unknown])
 
 
-def test_a_process_that_may_not_go_first_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_goes_first_with_its_group_and_one_that_may_not_goes_on_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def refuse(*_: int) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "setpriority", refuse)
     assert not raise_priority()
     monkeypatch.setattr(os, "setpriority", lambda *_: None)
+    monkeypatch.setattr(overload, "_GROUP", group := tmp_path / "autogroup")
+    assert raise_priority()
+    assert group.read_text() == "-10"
+    monkeypatch.setattr(overload, "_GROUP", tmp_path / "no such folder" / "autogroup")
     assert raise_priority()

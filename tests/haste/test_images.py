@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from haste.images import open_image, preprocess, to_rgb
+from haste.images import normalise, open_image, preprocess, to_rgb
 from haste.models import WeightsRecord
 
 RED, HALF_RED_ON_WHITE = (255, 0, 0), (255, 127, 127)
@@ -100,6 +100,14 @@ def test_an_image_of_the_right_size_is_not_resampled(record: WeightsRecord) -> N
     assert (x.shape, x.dtype) == ((3, 8, 8), torch.float32)
     back = (x.permute(1, 2, 0) * torch.tensor(record.std) + torch.tensor(record.mean)) * 255
     assert np.array_equal(back.round().numpy().astype(np.uint8), pixels)
+
+
+def test_normalised_is_to_the_bit_what_the_formula_says(record: WeightsRecord) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (5, 7, 9, 3), np.uint8)
+    x = (torch.from_numpy(images).float() / 255 - torch.tensor(record.mean)) / torch.tensor(record.std)
+    found = normalise(images, record)
+    assert found.is_contiguous()
+    assert torch.equal(found, x.permute(0, 3, 1, 2))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9000), (9000, 1), (7, 9), (8, 64), (641, 333)])

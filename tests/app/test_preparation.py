@@ -1,0 +1,62 @@
+"""Where images are prepared: small ones on the event loop, all others in the decoders' threads."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image
+
+from app.contract import Prepared
+from app.preparation import SMALL_BYTES
+from tests.app.harness import Client, FakeEngine, encoded, serving
+
+SMALL, FEW_BYTES_MANY_PIXELS = encoded(), encoded(size=(300, 300))
+
+
+class Watched(FakeEngine):
+    """Knows the names of the threads that prepared an image of each width."""
+
+    def __init__(self) -> None:
+        super().__init__("small")
+        self.threads: dict[int, str] = {}
+
+    def prepare(self, model: str, image: Image.Image) -> Prepared:
+        self.threads[image.width] = threading.current_thread().name
+        return super().prepare(model, image)
+
+
+@pytest.fixture
+def engine() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def client(engine: Watched) -> Iterator[Client]:
+    with serving(engine) as running:
+        yield running
+
+
+def is_decoder(name: str) -> bool:
+    return name.startswith("decode")
+
+
+def test_an_image_of_few_bytes_and_pixels_waits_for_no_thread(client: Client, engine: Watched) -> None:
+    assert client.classify(SMALL).status_code == 200
+    assert not any(map(is_decoder, engine.threads.values()))
+
+
+def test_a_file_of_few_bytes_with_many_pixels_does_not_hold_the_loop(client: Client, engine: Watched) -> None:
+    assert len(FEW_BYTES_MANY_PIXELS) < SMALL_BYTES
+    assert client.classify(FEW_BYTES_MANY_PIXELS).status_code == 200
+    assert is_decoder(engine.threads[300])
+
+
+def test_images_of_both_kinds_are_answered_in_their_order_and_a_bad_one_is_named(
+    client: Client, engine: Watched
+) -> None:
+    files = [("image", FEW_BYTES_MANY_PIXELS), ("image", SMALL), ("image", FEW_BYTES_MANY_PIXELS)]
+    assert len(client.classify(files=files).json()["results"]) == 3
+    assert [is_decoder(name) for _, name in sorted(engine.threads.items())] == [False, True]
+    for place, bad in ((1, SMALL[:-30]), (2, b"x" * 2 * SMALL_BYTES)):
+        answer = client.classify(files=[*files[:place], ("image", bad), *files[place + 1 :]])
+        assert (answer.status_code, answer.json()["detail"][:8]) == (400, f"image {place}:")
