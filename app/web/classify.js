@@ -5,11 +5,12 @@ import { $, amount, levelName, make, milliseconds, percent, say } from "./dom.js
 
 const DEADLINE_MS = 10_000; // a person waits longer than the objective of the service
 const SHOWN_CLASSES = 5;
+const TURNS = 3;
 const ROWS = [
   ["Class", (answer) => [answer.predictions[0].label]],
   ["Probability", (answer) => [percent(answer.predictions[0].probability)]],
   ["FLOPs", (answer) => [amount(answer.flops.executed), make("small", {}, saved(answer.flops.reduction))]],
-  ["Milliseconds", (answer) => [milliseconds(answer.timing_ms.forward)]],
+  ["Milliseconds, least of three", (answer) => [milliseconds(answer.timing_ms.forward)]],
 ];
 
 const saved = (reduction) => (reduction > 0 ? `−${percent(reduction, 0)}` : "all");
@@ -20,6 +21,16 @@ export function classify(file, level, model, signal) {
   const query = new URLSearchParams({ model: model.name, L: level, top_k: shown, deadline_ms: DEADLINE_MS });
   const type = "application/octet-stream";
   return askPatiently(`classify?${query}`, { method: "POST", body: file, type, signal }, (words) => say($("error"), words));
+}
+
+/** As `classify`, the quickest of three or of `first` and two more: one forward is slow when the machine is busy otherwise. */
+export async function quickest(file, level, model, signal, first = null) {
+  let best = first;
+  for (let turn = first ? 1 : 0; turn < TURNS; turn++) {
+    const answer = await classify(file, level, model, signal);
+    if (!best || answer.timing_ms.forward < best.timing_ms.forward) best = answer;
+  }
+  return best;
 }
 
 /** The class in large letters and the bars under it. */
@@ -52,6 +63,7 @@ export function showComparison(answers, level, busy) {
     return make("tr", {}, make("th", { scope: "row" }, title), ...columns);
   });
   $("compare").replaceChildren(...rows);
+  $("compare").setAttribute("aria-busy", String(busy));
 }
 
 /** What the network knows, in words. */

@@ -2,7 +2,7 @@
 
 import { Gone, Newest, ask, keep, onTrouble, pause } from "./api.js";
 import { watchChannels } from "./channels.js";
-import { classify, showAnswer, showComparison, showKnown } from "./classify.js";
+import { classify, quickest, showAnswer, showComparison, showKnown } from "./classify.js";
 import { offerLevel, showDevice, watchDevice } from "./device.js";
 import { $, make, say } from "./dom.js";
 import { noteTime, watchFrontier } from "./frontier.js";
@@ -59,11 +59,12 @@ async function answer(signal) {
   const { file, model } = state;
   state.answers.haste = await classify(file, state.level, model, signal);
   showAnswer(state.answers.haste);
-  noteTime(state.answers.haste);
   for (const level of ["exact", "dense"]) {
     showComparison(state.answers, state.level, true);
-    state.answers[level] ??= await classify(file, level, model, signal);
+    state.answers[level] ??= await quickest(file, level, model, signal);
   }
+  state.answers.haste = await quickest(file, state.level, model, signal, state.answers.haste);
+  noteTime(state.answers.haste);
   showComparison(state.answers, state.level, false);
 }
 

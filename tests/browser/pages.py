@@ -44,6 +44,7 @@ def expect_answer(page: Page) -> None:
     expect(page.locator("#bars li")).to_have_count(5)
     expect(page.locator("#compare td")).to_have_count(12)
     expect(page.locator("#compare")).not_to_contain_text("…")
+    expect(page.locator("#compare")).to_have_attribute("aria-busy", "false")
     expect(page.locator("#lead strong")).to_have_text(page.locator("#bars .name").first.inner_text())
 
 
