@@ -85,7 +85,7 @@ class ChannelAnswer(_Read):
     state: Literal["kept", "merged", "dropped"] = Field(
         description="alone in its bucket, sharing it with others, or skipped because its window is (near) zero"
     )
-    energy: float = Field(description="root mean square over the patch, before anything counts as zero")
+    rms: float = Field(description="root mean square over the patch, before anything counts as zero")
 
 
 class BucketAnswer(_Read):

@@ -27,14 +27,14 @@ class Channel:
     code:   a "0" or "1" for each hyperplane, the first one first; None where it is dropped or the layer does not hash.
             Channels of one code may end in different buckets: verification refuses merges that cost too much.
     bucket: its bucket's id; None where it is dropped.
-    energy: root mean square over the patch's window, padding included, before anything counts as zero.
+    rms: root mean square over the patch's window, padding included, before anything counts as zero.
     """
 
     index: int
     state: State
     code: str | None
     bucket: int | None
-    energy: float
+    rms: float
 
 
 @dataclass(frozen=True)

@@ -125,12 +125,12 @@ def channels_of(group: Patches, number: int, level: Level) -> tuple[tuple[Channe
         if first >= 0:
             members[first].append(channel)
     codes = [None] * len(leader) if group.codes is None else group.codes[number].tolist()
-    energies = group.x[number].square().mean(-1).sqrt().tolist()
+    sizes = group.x[number].square().mean(-1).sqrt().tolist()
     channels = []
-    for index, (first, code, energy) in enumerate(zip(leader, codes, energies, strict=True)):
+    for index, (first, code, rms) in enumerate(zip(leader, codes, sizes, strict=True)):
         state: State = "dropped" if first < 0 else "merged" if len(members[first]) > 1 else "kept"
         bits = None if code is None or first < 0 else _bits(code, level)
-        channels.append(Channel(index, state, bits, ids.get(first), energy))
+        channels.append(Channel(index, state, bits, ids.get(first), rms))
     return tuple(channels), tuple(Bucket(ids[first], tuple(own)) for first, own in members.items())
 
 

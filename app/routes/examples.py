@@ -101,8 +101,8 @@ EXPLAINED_EXAMPLE: dict[str, Any] = {
         "column": 1,
         "box": {"left": 0.375, "top": 0.0, "width": 0.625, "height": 0.625},
         "channels": [
-            {"index": 0, "code": "001011001101", "bucket": 0, "state": "merged", "energy": 0.38854509592056274},
-            {"index": 1, "code": "100101001101", "bucket": 1, "state": "kept", "energy": 0.5908581614494324},
+            {"index": 0, "code": "001011001101", "bucket": 0, "state": "merged", "rms": 0.38854509592056274},
+            {"index": 1, "code": "100101001101", "bucket": 1, "state": "kept", "rms": 0.5908581614494324},
         ],
         "buckets": [{"id": 0, "channels": [0, 7, 116, 127, 182], "size": 5}, {"id": 1, "channels": [1], "size": 1}],
         "channels_before": 256,

@@ -13,9 +13,9 @@ export function watchChannels() {
   });
 }
 
-function describe({ index, code, bucket, state, energy }) {
+function describe({ index, code, bucket, state, rms }) {
   const where = { merged: `merged in bucket ${bucket}`, kept: `kept alone in bucket ${bucket}`, dropped: "dropped" }[state];
-  return `Channel ${index}: ${where}${code ? `, code ${code}` : ""}, energy ${energy.toPrecision(3)}`;
+  return `Channel ${index}: ${where}${code ? `, code ${code}` : ""}, root mean square ${rms.toPrecision(3)}`;
 }
 
 /** `64 -> 24, r = 62.5 %` and the groups. */
@@ -46,7 +46,7 @@ function group(title, members) {
 }
 
 function bucketOf({ id, channels: members }, place) {
-  const cells = members.map((index) => cellOf(channels[index] ?? { index, bucket: id, state: "merged", energy: 0 }));
+  const cells = members.map((index) => cellOf(channels[index] ?? { index, bucket: id, state: "merged", rms: 0 }));
   const box = make("div", { class: "bucket" }, make("b", {}, `b${id}`), ...cells);
   box.style.setProperty("--hue", (210 + place * GOLDEN_DEGREES) % 360);
   return box;
@@ -57,8 +57,8 @@ function cellOf(channel) {
 }
 
 function showTable(all) {
-  const rows = all.map(({ index, state, bucket, code, energy }) => {
-    const cells = [state, bucket === null ? "–" : `b${bucket}`, code || "–", energy.toPrecision(3)];
+  const rows = all.map(({ index, state, bucket, code, rms }) => {
+    const cells = [state, bucket === null ? "–" : `b${bucket}`, code || "–", rms.toPrecision(3)];
     return make("tr", {}, make("th", { scope: "row" }, String(index)), ...cells.map((text) => make("td", {}, text)));
   });
   $("channel-table").tBodies[0].replaceChildren(...rows);

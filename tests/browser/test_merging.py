@@ -58,7 +58,7 @@ def test_the_sentence_is_that_of_the_paper_and_dropped_channels_are_grey(page: P
         """64 channels: 40 in ten buckets of four, 14 alone, 10 dropped."""
         found = route.fetch().json()
         channels = [
-            {"index": i, "code": "0101", "energy": 0.5}
+            {"index": i, "code": "0101", "rms": 0.5}
             | ({"bucket": i // 4, "state": "merged"} if i < 40 else {"bucket": i, "state": "kept"})
             | ({"bucket": None, "state": "dropped", "code": None} if i >= 54 else {})
             for i in range(64)

@@ -162,18 +162,18 @@ def test_where_nothing_is_hashed_a_channel_is_dropped_if_its_window_is_zero() ->
     model = network(CONFIGS["skips"])
     channels = [channel for patch in patches(model, "exact", "wide") for channel in patch.channels]
     assert {channel.state for channel in channels} == {"dropped", "kept"}
-    assert all((channel.state == "dropped") == (channel.energy == 0) for channel in channels)
+    assert all((channel.state == "dropped") == (channel.rms == 0) for channel in channels)
     assert {channel.code for channel in (*channels, *at(12, model, "wide").patch.channels)} == {None}
     assert {patch.compression_ratio for patch in patches(model, "dense", "wide")} == {0.0}
 
 
-def test_energy_is_the_root_mean_square_of_the_window_before_near_zeros_are_zero() -> None:
+def test_rms_is_the_root_mean_square_of_the_window_before_near_zeros_are_zero() -> None:
     model = network(CONFIGS["skips"])
     with torch.no_grad():
         x = F.pad(F.relu(model[0](smooth()[None])), (1, 1, 1, 1))[0]
     for row, column, window in ((0, 0, x[:, :9, :9]), (1, 1, x[:, 8:17, 8:15]), (2, 0, x[:, 16:19, :9])):
-        energies = [channel.energy for channel in at(2, model, "strided", row, column).patch.channels]
-        assert torch.allclose(torch.tensor(energies), window.square().mean((1, 2)).sqrt(), rtol=1e-5)
+        found = [channel.rms for channel in at(2, model, "strided", row, column).patch.channels]
+        assert torch.allclose(torch.tensor(found), window.square().mean((1, 2)).sqrt(), rtol=1e-5)
 
 
 def test_a_box_is_the_window_in_the_image_and_boxes_cover_it() -> None:
