@@ -128,7 +128,9 @@ def _check(rate: float, seconds: float, peak: float) -> None:
         if not 0 < value < math.inf:
             raise ValueError(f"{name} must be a positive, finite number, not {value}")
     if peak * seconds > MOST_ARRIVALS:
-        raise ValueError(f"rate {rate:g} for {seconds:g} s is over {MOST_ARRIVALS} arrivals; lower one of them")
+        raise ValueError(
+            f"rate {rate:g} for {seconds:g} s is over {MOST_ARRIVALS} arrivals; lower one of them: --rate or --duration"
+        )
 
 
 def _uniform(rate: float, seconds: float, random: np.random.Generator) -> Times:

@@ -71,9 +71,12 @@ class Batching(Generic[T]):
         return not self._queue and not self._coming
 
     def check(self, now: float, jobs: Sequence[Job[None]]) -> Refusal | None:
-        """Why images like these would not be accepted now, None where they would; what is refused counts as offered."""
+        """Why images like these would not be accepted now, None where they would.
+
+        What is refused counts as offered, unless no machine like this would ever do it.
+        """
         refusal = self._refusal(now, jobs)
-        if refusal is not None:
+        if refusal is not None and refusal.retry_seconds is not None:
             self._arrived(now, jobs)
         return refusal
 
@@ -93,8 +96,9 @@ class Batching(Generic[T]):
 
         expected: accepted before they were decoded, so that a queue that was closed since takes them.
         """
-        self._arrived(now, jobs)
         refusal = self._refusal(now, jobs, expected=expected)
+        if refusal is None or refusal.retry_seconds is not None:
+            self._arrived(now, jobs)
         if refusal is None:
             self._queue = sorted([*self._queue, *jobs], key=_due)
         return refusal

@@ -51,7 +51,8 @@ class Connection(HttpToolsProtocol):
 
     - The head of a request must arrive whole in time, within a number of bytes and of fields.
     - A client that does not read its answer, or goes on sending after it, is cut.
-    - Bytes that a proxy could read in another way (no or two hosts, other transfer codings) are refused.
+    - Bytes that a proxy could read in another way (no or two hosts, other transfer codings) are refused, and trailers
+      are dropped: no field of the head may come behind the body (RFC 9110, 6.5.1).
     - Over the limit of connections a few more are taken, which are answered once, and only if they ask a probe.
     """
 
@@ -74,7 +75,8 @@ class Connection(HttpToolsProtocol):
         self._unread_timer: TimerHandle | None = None  # while writing is paused, whatever else is waited for
         self._asked = False
         self._in_head = False
-        self._head_bytes = 0  # of whole fields, and of all that came after the first part of the head
+        self._field_bytes = 0  # of the request's whole fields, trailers included
+        self._loose_bytes = 0  # since the parser last told of anything, but for the rest of the read in which it did
         self._refusal = MALFORMED
         self._deaf = False  # what still arrives is dropped
         self._dropped_bytes = 0
@@ -105,18 +107,13 @@ class Connection(HttpToolsProtocol):
             if self._dropped_bytes > _LINGER_BYTES:
                 self.transport.abort()
             return
-        self._head_bytes += len(data) if self._in_head else 0
+        self._loose_bytes += len(data)
         super().data_received(data)
-        if self._in_head or self.idle:
-            self._bound_head()
-
-    def _bound_head(self) -> None:
-        """Where less than a whole head is there."""
         if self._deaf:
             return
-        if self._head_bytes > MAX_HEAD_BYTES:  # one endless field, of which the parser tells nothing yet
+        if self._loose_bytes > MAX_HEAD_BYTES:  # one endless field, in the head or in a trailer
             self._refuse(HEAD_TOO_LARGE)
-        elif self._timer is None:
+        elif (self._in_head or self.idle) and self._timer is None:  # less than a whole head is there
             self._arm(self._limits.head_seconds, self._head_overdue)
 
     def pause_writing(self) -> None:
@@ -132,7 +129,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._field_bytes, self._loose_bytes = True, 0, 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -140,13 +137,15 @@ class Connection(HttpToolsProtocol):
             self._reject(TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
+        if self._in_head:
+            super().on_header(name, value)
+        self._loose_bytes = 0
+        self._field_bytes += len(name) + len(value) + 4
+        if self._field_bytes > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
             self._reject(HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._head_bytes = False, 0
+        self._in_head, self._loose_bytes = False, 0
         self._disarm()
         self._check_head()
         super().on_headers_complete()
@@ -154,6 +153,10 @@ class Connection(HttpToolsProtocol):
         self.cycle.transport = self._answers
         if self.spare or self._draining() or self.parser.should_upgrade():
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._loose_bytes = 0
+        super().on_body(body)
 
     def _check_head(self) -> None:
         """Refuse what another server could take for another request."""

@@ -111,6 +111,8 @@ class Metrics:
         self.forward_seconds = self.counter("haste_forward_seconds_total", text, "model")
         text = "The part of haste_forward_seconds_total of which it is known what dense takes."
         self.compared_seconds = self.counter("haste_compared_forward_seconds_total", text, "model")
+        text = "Images of the batches of haste_compared_forward_seconds_total."
+        self.compared_images = self.counter("haste_compared_images_total", text, "model")
         text = "What the same batches take dense on this machine, as it was calibrated while nothing else ran."
         self.dense_seconds = self.counter("haste_dense_forward_seconds_total", text, "model")
 
@@ -142,7 +144,8 @@ class Metrics:
             self.requests.labels(UNKNOWN, outcome)
         for stage in _STAGES:
             self.stages.labels(model, stage)
-        for counter in (*self.flops.values(), self.forward_seconds, self.compared_seconds, self.dense_seconds):
+        compared = (self.compared_seconds, self.compared_images, self.dense_seconds)
+        for counter in (*self.flops.values(), self.forward_seconds, *compared):
             counter.labels(model)
         for reason in get_args(Reason):
             self.releases.labels(model, reason)
@@ -198,11 +201,17 @@ class Metrics:
         for layer, ratio in compression.items():
             self.compression.labels(model, layer).set(ratio)
 
-    def forward(self, model: str, seconds: float, dense_seconds: float | None) -> None:
+    def expect_levels(self, model: str, levels: Iterable[Level]) -> None:
+        """Begin the series of images at these levels, so that a rate sees the first of them too."""
+        for level in levels:
+            self.images.labels(model, str(level))
+
+    def forward(self, model: str, images: int, seconds: float, dense_seconds: float | None) -> None:
         """What a batch took, and would have taken dense; None where no calibration tells."""
         self.forward_seconds.labels(model).inc(seconds)
         if dense_seconds is not None:
             self.compared_seconds.labels(model).inc(seconds)
+            self.compared_images.labels(model).inc(images)
             self.dense_seconds.labels(model).inc(dense_seconds)
 
     def adjusted(self, change: Change) -> None:

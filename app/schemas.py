@@ -68,7 +68,7 @@ class _Read(BaseModel):
 
 
 class BoxAnswer(_Read):
-    """A rectangle in the image as the network sees it (its largest centred square), in shares of its sides, 0..1."""
+    """A window of a layer's input, laid over what the network sees of the image (its largest centred square); 0..1."""
 
     left: float
     top: float

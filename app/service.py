@@ -110,7 +110,8 @@ class Service:
 
     def _on_batch(self, batch: Batch[Job[Ask]], result: BatchResult, seconds: float) -> None:
         self.metrics.batch(batch.model, len(batch.jobs), batch.reason, result.compression)
-        self.metrics.forward(batch.model, seconds, self.controller.dense_seconds(batch.model, len(batch.jobs)))
+        images = len(batch.jobs)
+        self.metrics.forward(batch.model, images, seconds, self.controller.dense_seconds(batch.model, images))
         self.statistics.batch(batch.model, len(batch.jobs), seconds)
 
     def _on_change(self, change: Change) -> None:
@@ -122,6 +123,7 @@ class Service:
         """Let the controller follow a change of the state: calibrations that no longer hold, another L or objective."""
         for name in self.names:
             found = self.engine.calibration(name)
+            self.metrics.expect_levels(name, () if found is None else {point.level for point in found.points})
             for change in self.controller.calibrate(name, () if found is None else found.points):
                 self._on_change(change)
 

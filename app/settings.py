@@ -167,7 +167,7 @@ class Settings(BaseSettings):
         20_000, ge=1, description="A connection without requests is closed after this time, in whole seconds."
     )
     decode_timeout_ms: int = Field(
-        5_000, ge=1, description="Longest time to decode one image, from when a thread takes it; answered 408."
+        5_000, ge=1, description="Longest time to decode one image, from when its turn comes; answered 408."
     )
 
     queue_images: int = Field(
@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     )
     max_batch_images: int = Field(8, ge=1, le=1024, description="Most images that the engine runs at once.")
     threads: int = _cpus_default("Threads that compute a batch.")
-    decode_threads: int = _cpus_default("Threads that decode images.")
+    decode_threads: int = _cpus_default("Threads that decode images, but for the smallest JPEGs.")
     drain_ms: int = Field(
         500, ge=0, le=600_000, description="After SIGTERM, time for which new connections are still taken."
     )

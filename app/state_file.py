@@ -26,9 +26,11 @@ def initial_state(engine: Engine, objective: Objective) -> State:
 def read_state(path: Path | None, engine: Engine, objective: Objective) -> State:
     """What the file holds, over the defaults; ValueError names the file where it does not fit."""
     state = initial_state(engine, objective)
-    if path is None or not path.exists():
+    if path is None:
         return state
     try:
+        if not path.exists():
+            return state
         values = json.loads(path.read_text(encoding="utf-8"))
         version = int(values.pop("version"))
         state = changed(state, parse_patch(values, engine))

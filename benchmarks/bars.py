@@ -30,7 +30,8 @@ def bars(points: Sequence[Point], rows: Rows, qualities: Mapping[Level, Quality]
     """Ratios of effective accuracy to dense with admission under overload; None where nothing was right in time.
 
     needed_ratio: 0.9 * min(1.5, s). best_fixed: the level of most effective accuracy on the wandering load;
-    controller_above_best_fixed_percent: below 0 where the controller is worse. least_kept: in time, of the answered.
+    controller_above_best_fixed_percent: below 0 where the controller is worse. least_kept: in time, of what
+    was sent and not refused with 429.
     recovered: by policy, share in time of what comes between one second after a burst and the next.
     """
     s = speed_up(points, qualities)
@@ -39,6 +40,7 @@ def bars(points: Sequence[Point], rows: Rows, qualities: Mapping[Level, Quality]
     least = min((row for row in rows if row["kept"] is not None), key=lambda row: float(row["kept"]))
     return {
         "s_fastest_of_frontier_over_dense_at_batch_1": s,
+        "losses_known": {str(level): quality.top1_loss for level, quality in qualities.items()},
         "needed_ratio": _SHARE_OF_SPEED_UP * min(_MOST_OF_SPEED_UP, s),
         "ratio_to_dense": {f"{factor:g}x": _ratio(rows, load) for factor, load in OVERLOADS.items()},
         "best_fixed": {"policy": best["policy"], "effective_accuracy": _effective(best)},

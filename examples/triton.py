@@ -9,6 +9,7 @@ import base64
 import random
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def infer(client: Any, model: str, tensor: Any, level: int | str | None) -> Any:
         except InferenceServerException as error:
             if error.status() not in AGAIN or attempt == ATTEMPTS:
                 raise
-        except OSError:  # the connection was lost
+        except (OSError, HTTPException):  # the connection was lost; geventhttpclient has a name of its own for that
             if attempt == ATTEMPTS:
                 raise
         time.sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))

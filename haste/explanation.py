@@ -11,7 +11,7 @@ State = Literal["kept", "merged", "dropped"]
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in the image that the network sees, in shares of its width and height, 0..1."""
+    """A window of a layer's input, laid over the image that the network sees: shares of its width and height, 0..1."""
 
     left: float
     top: float

@@ -27,6 +27,7 @@ def fill(page: Page) -> None:
     expect(page.locator("#patch-title")).to_contain_text(LAYER)  # no predicates: the page's policy forbids eval
     expect(page.locator("#said")).to_contain_text(f"L = {LEVEL}")
     expect(page.locator(".stale")).to_have_count(0)
+    expect(page.locator("#compare")).to_have_attribute("aria-busy", "false", timeout=WAIT_MS)
     expect(page.locator("#tile-p95")).to_contain_text("ms")
     page.wait_for_timeout(SETTLE_MS)
     page.mouse.move(0, 0)

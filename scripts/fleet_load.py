@@ -70,11 +70,10 @@ class Load:
             started = time.monotonic()
             try:
                 answer = client.classify(self._image)
-            except (GaveUp, Refused) as error:
-                with self._lock:
-                    self._lost.append(str(error))
-            else:
                 self._count(answer, time.monotonic() - started)
+            except (GaveUp, Refused, KeyError, TypeError, IndexError) as error:  # or an answer of another shape
+                with self._lock:
+                    self._lost.append(repr(error))
         client.close()
 
     def _count(self, answer: dict[str, Any], seconds: float) -> None:

@@ -101,7 +101,7 @@ def _machine(found: Implementations) -> list[Check]:
 
 def _setup(settings: Settings, environment: Mapping[str, str]) -> list[Check]:
     folder = settings.state_file.absolute().parent if settings.state_file else None
-    free = shutil.disk_usage(folder).free if folder is not None and folder.is_dir() else 0
+    free = None if folder is None else _free_disk(folder)
     return [
         check_cpus(settings.threads, settings.decode_threads, cores(), cpu_quota()),
         check_state_file(settings.state_file, partial(os.access, mode=os.W_OK)),
@@ -110,6 +110,13 @@ def _setup(settings: Settings, environment: Mapping[str, str]) -> list[Check]:
         check_certificate(settings, time.time()),
         check_keys(settings),
     ]
+
+
+def _free_disk(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def _models(settings: Settings, found: Implementations) -> list[Check]:

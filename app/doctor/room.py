@@ -39,7 +39,14 @@ def check_state_file(path: Path | None, writable: Callable[[Path], bool]) -> Che
     name = "state file"
     if path is None:
         return Check(name, "none: what /config changes lasts until the service ends")
-    folder = path.absolute().parent
+    try:
+        return _state_file(name, path, path.absolute().parent, writable)
+    except OSError as error:  # a folder above it is closed to this user
+        remedy = "run the doctor as the service's user: deploy/README.md, systemd"
+        return problem(name, f"{path}: {error.strerror}", remedy)
+
+
+def _state_file(name: str, path: Path, folder: Path, writable: Callable[[Path], bool]) -> Check:
     if not folder.is_dir():
         return problem(name, f"{path}: there is no folder {folder}", f"mkdir -p {folder}, owned by the service's user")
     if path.exists() and not path.is_file():
@@ -49,10 +56,10 @@ def check_state_file(path: Path | None, writable: Callable[[Path], bool]) -> Che
     return Check(name, f"{path}, {'kept from before' if path.exists() else 'written at the first change'}")
 
 
-def check_disk(folder: Path | None, free: int) -> Check:
-    """`folder`: where the state file lies; the service writes nothing else. `free`: bytes there."""
-    if folder is None:
-        return Check("disk", "nothing is written")
+def check_disk(folder: Path | None, free: int | None) -> Check:
+    """`folder`: where the state file lies; the service writes nothing else. `free`: bytes there, None if not known."""
+    if folder is None or free is None:
+        return Check("disk", "nothing is written" if folder is None else f"{folder} cannot be looked at")
     found = f"{_mib(free)} free in {folder}"
     if free < _LEAST_DISK:
         return problem("disk", found, "free some: a change of /config could not be saved, and would be refused")

@@ -34,6 +34,8 @@ def add_simulate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--replicas", default="1", metavar=f"N|{AUTO}", help=replicas)
     noise = "scatter of a batch's time, as the deviation of its logarithm (default: %(default)s)"
     parser.add_argument("--noise", type=float, default=0.05, metavar="X", help=noise)
+    slowdown = "a factor on all times, which the box does not know beforehand (default: %(default)s)"
+    parser.add_argument("--slowdown", type=float, default=1.0, metavar="X", help=slowdown)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, by the second too")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw attainment, L and the queue over time")
     parser.set_defaults(run=run)
@@ -99,10 +101,13 @@ def _box(args: argparse.Namespace) -> Box:
     for name, (value, most) in whole.items():
         if not 1 <= value <= most:
             raise ValueError(f"{name} must be 1..{most}, not {value}")
+    if not 0.1 <= args.slowdown <= 100:
+        raise ValueError(f"--slowdown must be 0.1..100, not {args.slowdown}")
     if not 0 <= args.noise <= 2:
         raise ValueError(f"--noise must be 0..2, not {args.noise}")
     objective = Objective(True, args.slo_ms, parse_level(args.L_min))
-    return Box(read_points(args.calibration), parse_level(args.L), objective, args.max_batch, noise=args.noise)
+    scatter = {"noise": args.noise, "slowdown": args.slowdown}
+    return Box(read_points(args.calibration), parse_level(args.L), objective, args.max_batch, **scatter)
 
 
 def _replicas(text: str) -> int | None:

@@ -18,7 +18,7 @@ const hooks = {};
 export function watchDevice(handlers) {
   Object.assign(hooks, handlers);
   $("controller").addEventListener("change", (event) => change({ controller: { enabled: event.target.checked } }));
-  $("level-for-all").addEventListener("click", () => change({ L: hooks.level() }));
+  $("level-for-all").addEventListener("click", () => change(levelPatch(hooks.level())));
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
   setInterval(() => document.hidden || refresh(), POLL_MS);
 }
@@ -62,6 +62,11 @@ function show(state) {
   const off = standing.off ? ` It does nothing now: ${standing.off}.` : "";
   $("controller-words").textContent = `Objective: ${slo} ms, never under ${levelName(least)}. ${load}${off}`;
   showFrontier(model, standing.L);
+}
+
+/** Where the model has an L of its own, that is what its requests get. */
+function levelPatch(L) {
+  return (config?.models[model.name]?.L ?? null) === null ? { L } : { models: { [model.name]: { L } } };
 }
 
 /** Offer the level of the slider for everybody. */

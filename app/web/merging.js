@@ -47,6 +47,7 @@ function move(event) {
 export function showMerging(found) {
   say($("merging-empty"), "");
   $("merging").hidden = false;
+  $("merging").classList.remove("stale");
   showLayerChoice(found);
   showMap(found);
   showBox(found.patch.box);

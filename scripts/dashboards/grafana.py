@@ -114,9 +114,19 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
         "options": _OPTIONS[panel.kind],
     }
     if panel.kind == "table":
-        hidden = {"excludeByName": dict.fromkeys(_NOISE, True)}
-        found["transformations"] = [{"id": "organize", "options": hidden}]
+        found["transformations"] = list(_joined(list(panel.queries)))
     return found
+
+
+def _joined(legends: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One table of all queries, a column each: Grafana keeps a frame for each query, and no legends in tables."""
+    if len(legends) == 1:
+        yield {"id": "organize", "options": {"excludeByName": dict.fromkeys(_NOISE, True)}}
+        return
+    columns = {f"Value #{chr(ord('A') + index)}": legend for index, legend in enumerate(legends)}
+    hidden = {name: True for name in _NOISE if name != "Value"}
+    yield {"id": "merge", "options": {}}
+    yield {"id": "organize", "options": {"excludeByName": hidden, "renameByName": columns}}
 
 
 def _target(letter: str, legend: str, expr: str, *, table: bool) -> dict[str, Any]:

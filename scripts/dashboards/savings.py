@@ -61,7 +61,7 @@ SAVINGS = Dashboard(
                 "ms",
                 {
                     "saved": f"1000 * ({total('haste_dense_forward_seconds_total')} - "
-                    f"{total('haste_compared_forward_seconds_total')}) / {total('haste_inference_batch_images_sum')}"
+                    f"{total('haste_compared_forward_seconds_total')}) / {total('haste_compared_images_total')}"
                 },
                 thresholds=((0, "green"),),
                 below="red",

@@ -96,6 +96,16 @@ def test_a_deadline_that_no_box_of_this_kind_meets_is_refused_for_good() -> None
     assert "7 ms" in refusal.detail
 
 
+def test_what_is_refused_for_good_is_no_load() -> None:
+    steered = controller()
+    queue = batching(steered)
+    for number in range(200):
+        refusal = queue.offer(number / 100, [job(number / 100, 0.003)])
+        assert refusal is not None
+        assert queue.check(number / 100, [Job("m", None, None, number / 100, number / 100 + 0.003, True, None)])
+    assert steered.standing(2.0, "m").pressure == 0
+
+
 def test_a_slow_machine_accepts_less() -> None:
     fast, slow = batching(), batching()
     for _ in range(50):

@@ -13,7 +13,7 @@ from tests.app.frontiers import MS, points
 from tests.app.harness import Client, FakeEngine, calibrated, encoded, serving
 from tests.app.test_load import hold, waiting
 
-PNG, LARGE = encoded(), encoded(size=(100, 100))
+PNG = encoded()
 REJECTED = {"model": "small", "outcome": "rejected"}
 
 
@@ -198,7 +198,7 @@ def test_an_image_that_is_being_decoded_when_a_load_begins_is_answered_before_it
     with serving(engine) as client:
         assert client.request("POST", "/models/other/unload").status_code == 200
         monkeypatch.setattr(engine, "prepare", held)
-        accepted = client.background("POST", "/classify", content=LARGE)
+        accepted = client.background("POST", "/classify", content=PNG)
         assert decoding.wait(10)
         engine.gate.clear()
         loading = client.background("POST", "/models/other/load")

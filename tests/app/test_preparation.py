@@ -1,4 +1,4 @@
-"""Where images are prepared: small ones on the event loop, all others in the decoders' threads."""
+"""Where images are prepared: small JPEGs on the event loop, all others in the decoders' threads."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from app.contract import Prepared
 from app.preparation import SMALL_BYTES
 from tests.app.harness import Client, FakeEngine, encoded, serving
 
-SMALL, FEW_BYTES_MANY_PIXELS = encoded(), encoded(size=(300, 300))
+SMALL, SMALL_PNG = encoded("JPEG"), encoded(size=(16, 16))
+FEW_BYTES_MANY_PIXELS = encoded("JPEG", size=(300, 300))
 
 
 class Watched(FakeEngine):
@@ -40,9 +41,14 @@ def is_decoder(name: str) -> bool:
     return name.startswith("decode")
 
 
-def test_an_image_of_few_bytes_and_pixels_waits_for_no_thread(client: Client, engine: Watched) -> None:
+def test_a_jpeg_of_few_bytes_and_pixels_waits_for_no_thread(client: Client, engine: Watched) -> None:
     assert client.classify(SMALL).status_code == 200
     assert not any(map(is_decoder, engine.threads.values()))
+
+
+def test_a_small_file_that_may_inflate_does_not_hold_the_loop(client: Client, engine: Watched) -> None:
+    assert client.classify(SMALL_PNG).status_code == 200
+    assert is_decoder(engine.threads[16])
 
 
 def test_a_file_of_few_bytes_with_many_pixels_does_not_hold_the_loop(client: Client, engine: Watched) -> None:

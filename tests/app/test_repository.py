@@ -10,7 +10,7 @@ from app.contract import Prepared
 from tests.app.harness import Client, FakeEngine, encoded, serving
 from tests.app.test_load import hold, waiting
 
-PNG, LARGE = encoded(), encoded(size=(100, 100))
+PNG = encoded()
 BOTH = pytest.mark.parametrize("prefix", ["", "/v2/repository"])
 
 
@@ -119,7 +119,7 @@ def test_an_image_that_is_still_being_decoded_counts_as_accepted(
 
     monkeypatch.setattr(engine, "prepare", held)
     engine.gate.clear()
-    accepted = client.background("POST", "/classify", content=LARGE)
+    accepted = client.background("POST", "/classify", content=PNG)
     assert engine.running.wait(10)
     unloading = client.background("POST", "/models/small/unload")
     client.wait_until(lambda: not client.service.repository.ready("small"))

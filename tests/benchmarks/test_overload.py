@@ -1,47 +1,18 @@
-"""The loads of the overload benchmark, what it refuses, and how it treats itself."""
+"""What the overload benchmark needs before it starts anything."""
 
-import os
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from app.load.images import Payload
 from benchmarks import overload
-from benchmarks.overload import labelled, plan, raise_priority
 
 
-def test_bursts_rise_from_the_capacity_to_four_times_as_much_for_two_seconds_of_ten() -> None:
-    times = plan(100, 200, ["exact"])[-1].times
-    inside = (times % 10 >= 4) & (times % 10 < 6)
-    assert np.sum(inside) / 40 == pytest.approx(400, rel=0.05)
-    assert np.sum(~inside) / 160 == pytest.approx(100, rel=0.05)
-
-
-def test_every_load_meets_dense_and_the_controller_and_the_wandering_one_every_level() -> None:
-    loads = {load.name: load.policies for load in plan(10, 20, ["exact", 8])}
-    assert all({"dense", "controller"} <= set(policies) for policies in loads.values())
-    assert loads["wander 0.5x-2x"] == ("dense", "exact", 8, "controller")
-
-
-def test_images_without_a_label_are_refused() -> None:
-    known, unknown = Payload(b"", "image/png", "cat"), Payload(b"", "image/png", None)
-    assert labelled([known]) == [known]
-    with pytest.raises(ValueError, match="1 of 2 images have no label"):
-        labelled([known, unknown])
-
-
-def test_a_process_goes_first_with_its_group_and_one_that_may_not_goes_on_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_an_evaluation_of_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(*_: int) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(os, "setpriority", refuse)
-    assert not raise_priority()
-    monkeypatch.setattr(os, "setpriority", lambda *_: None)
-    monkeypatch.setattr(overload, "_GROUP", group := tmp_path / "autogroup")
-    assert raise_priority()
-    assert group.read_text() == "-10"
-    monkeypatch.setattr(overload, "_GROUP", tmp_path / "no such folder" / "autogroup")
-    assert raise_priority()
+    file = tmp_path / "rows.json"
+    file.write_text("[]")
+    monkeypatch.setattr(sys, "argv", ["overload", "--images", str(tmp_path), "--evaluation", str(file)])
+    assert overload.main() == 2
+    assert "no row of resnet18_cifar10 with the present settings; run haste eval anew" in capsys.readouterr().err

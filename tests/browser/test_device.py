@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -96,6 +97,18 @@ def test_a_calibration_that_comes_after_the_page_is_shown(open_page: Opener, ser
     page.goto(f"http://127.0.0.1:{served.port}")
     expect(page.locator("#frontier-words")).to_contain_text("was not calibrated")
     expect(page.locator("#frontier .point.here")).to_have_count(1)
+
+
+def test_a_model_with_a_level_of_its_own_gets_the_one_that_is_offered(open_page: Opener) -> None:
+    with live(calibrated("small"), slo_ms=60_000) as running:
+        address = f"http://127.0.0.1:{running.port}"
+        httpx.patch(f"{address}/config", json={"models": {"small": {"L": 14}}}).raise_for_status()
+        page = open_page(address)
+        expect(page.locator("#level")).to_have_value("14")
+        page.fill("#level", "20")
+        page.get_by_role("button", name="Use L = 20 for every request").click()
+        expect(page.locator("#tile-level")).to_have_text("20")
+        assert running.service.steering.level("small") == 20
 
 
 def test_the_controller_is_switched_for_everybody(open_page: Opener, served: Live) -> None:

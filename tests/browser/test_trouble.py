@@ -1,5 +1,6 @@
 """Errors are told in words, and a service that went is waited for."""
 
+import re
 from pathlib import Path
 
 from live_server import LAX, LiveServer, free_port
@@ -16,6 +17,26 @@ def test_a_format_that_is_not_taken_is_named(page: Page) -> None:
     sample(page)
     expect_answer(page)
     expect(page.locator("#error")).to_be_hidden()
+
+
+def test_nothing_of_the_picture_before_stands_beside_one_that_is_refused(page: Page) -> None:
+    sample(page)
+    expect_answer(page)
+    expect(page.locator("#merging")).to_be_visible()
+    drop(page, GIF, "moving.gif", "image/gif")
+    expect(page.locator("#lead")).to_have_text("No answer for this picture.")
+    expect(page.locator("#merging")).to_be_hidden()
+    sample(page)
+    expect(page.locator("#merging")).to_be_visible()
+
+
+def test_a_level_that_fails_leaves_the_others_and_no_dots(page: Page) -> None:
+    answer_json(page, "**/classify?*L=dense*", {**PROBLEM, "detail": "the engine failed"}, status=500)
+    sample(page)
+    expect(page.locator("#error")).to_contain_text("The engine failed")
+    expect(page.locator("#compare")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#compare tr:nth-child(4) td").first).not_to_have_text(re.compile(r"\d"))
+    expect(page.locator("#compare tr:nth-child(4) td").last).to_have_text(re.compile(r"[\d.]+"))
 
 
 def test_what_is_no_picture_and_what_is_too_large_is_told(page: Page) -> None:

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import tritonclient.http as triton
 
 from examples.classify import Client, GaveUp, Patience, Refused
+from examples.triton import image_tensor, infer
 from haste.dataset import SAMPLES
 from tests.app.harness import FakeEngine, encoded, process
 from tests.app.live import live
@@ -120,6 +122,13 @@ def test_pauses_grow_are_bounded_and_include_what_the_service_names() -> None:
     assert patience.pause(0, "2", lambda least, _most: least) == 2
     assert patience.pause(0, "9" * 400, lambda least, _most: least) == 60
     assert patience.pause(0, "Fri, 31 Dec 1999 23:59:59 GMT", lambda least, _most: least) == 0
+
+
+def test_tritons_client_asks_again_where_the_connection_was_lost() -> None:
+    with scripted(b"", b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"a":"rest"}') as (url, heads):
+        with triton.InferenceServerClient(url.removeprefix("http://")) as client:
+            infer(client, "m", image_tensor(b"image", binary=True), None)
+        assert len(heads) == 2
 
 
 def test_a_connection_is_kept_and_replaced_when_the_server_has_closed_it() -> None:

@@ -55,6 +55,17 @@ def test_a_state_file_needs_a_folder_that_can_be_written(tmp_path: Path) -> None
     assert "mkdir" in check_state_file(tmp_path / "absent" / "state.json", yes).remedy
 
 
+def test_a_folder_that_is_closed_to_this_user_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", closed)
+    check = check_state_file(tmp_path / "state.json", lambda _: True)
+    assert (check.state, "Permission denied" in check.found) == ("problem", True)
+    assert "as the service's user" in check.remedy
+    assert check_disk(tmp_path, None).state == "ok"
+
+
 @pytest.mark.parametrize(("mib", "state"), [(1000, "ok"), (100, "note"), (1, "problem")])
 def test_a_full_disk_is_told(tmp_path: Path, mib: int, state: str) -> None:
     assert check_disk(tmp_path, mib * MIB).state == state

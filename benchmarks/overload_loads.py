@@ -1,0 +1,179 @@
+"""The loads of the overload benchmark, and the service under them, whose configuration changes in between."""
+
+import os
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from yarl import URL
+
+from app.arrivals import Times, burst, by_name, poisson
+from app.contract import Level, Point
+from app.load.images import Payload, read_images
+from app.load.outcomes import Fate, Outcomes, code_name
+from app.load.sender import offer
+from app.load.summary import Summary, summarise
+from app.load.target import Target, read_answer
+from benchmarks.bars import BURSTS, CONTROLLER, DENSE, OVERLOADS, WANDERING, bars
+from benchmarks.servers import check_source
+from haste.bench.rows import Quality
+
+_OBJECTIVES = 4  # times the median of one dense request
+_ENOUGH = 0.99
+_STEPS = 6
+_SINGLES = 200  # requests one after another, the first tenth not timed
+_LEVELS = ("exact", 20, 16, 12, 8)
+_BURST_FACTOR, _BURST_SECONDS, _BURST_EVERY = 4.0, 2.0, 10.0
+_PRIORITY, _GROUP = -10, Path("/proc/self/autogroup")
+
+
+def raise_priority() -> bool:
+    """Whether this process may go before the server on the cores that they share: its lateness would count.
+
+    Where Linux groups processes by session, the group has a priority of its own and the process's counts inside it.
+    """
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
+        with suppress(FileNotFoundError):
+            _GROUP.write_text(str(_PRIORITY))
+        return True
+    return False
+
+
+def labelled(payloads: list[Payload]) -> list[Payload]:
+    """The same; ValueError where the class of one is not known, for accuracy is what is compared."""
+    unknown = sum(payload.label is None for payload in payloads)
+    if unknown:
+        raise ValueError(f"{unknown} of {len(payloads)} images have no label: name files or folders by their class")
+    return payloads
+
+
+@dataclass(frozen=True)
+class Load:
+    """Arrivals, and what answers them: "controller", or a level alone."""
+
+    name: str
+    times: Times
+    policies: Sequence[object]
+
+
+def plan(capacity: float, seconds: float, levels: Sequence[object]) -> list[Load]:
+    """The loads, in images a second of `capacity`; bursts rise from it to four times as much."""
+    bursts = burst(capacity, seconds, 3, factor=_BURST_FACTOR, length=_BURST_SECONDS, every=_BURST_EVERY)
+    overloads = [
+        Load(name, poisson(factor * capacity, seconds, 1), (DENSE, "exact", CONTROLLER))
+        for factor, name in OVERLOADS.items()
+    ]
+    return [
+        *overloads,
+        Load(WANDERING, by_name("wander", capacity, seconds, 2), (DENSE, *levels, CONTROLLER)),
+        Load(BURSTS, bursts, (DENSE, CONTROLLER)),
+    ]
+
+
+class Bench:
+    """A service, the images that it is asked for, and the rows of what it answered."""
+
+    def __init__(
+        self, target: Target, client: httpx.Client, images: Path, points: Sequence[Point], *, client_first: bool
+    ) -> None:
+        self._target, self._client, self._client_first = target, client, client_first
+        self._base = str(target.url.origin())
+        (model,) = self._get("/models")["models"]
+        self.calibration = model["calibration"]
+        check_source(self.calibration)
+        self._points = points
+        self._payloads = labelled(list(read_images(images, model["classes"])))
+        self._slo_ms = 60_000
+        self.rows: list[dict[str, Any]] = []
+
+    def report(self, seconds: float, search_seconds: float, qualities: Mapping[Level, Quality]) -> dict[str, Any]:
+        dense_ms = self._dense_ms()
+        self._slo_ms = round(_OBJECTIVES * dense_ms)
+        capacity = self._capacity(search_seconds)
+        levels = [level for level in _LEVELS if level == "exact" or level in self._measured()]
+        self._loads(plan(capacity, seconds, levels))
+        figures: dict[str, Any] = {"dense_p50_ms": dense_ms, "slo_ms": self._slo_ms, "capacity": capacity}
+        figures |= {"client_goes_first": self._client_first, "bars": bars(self._points, self.rows, qualities)}
+        return {**figures, "calibration": self.calibration, "rows": self.rows}
+
+    def _loads(self, loads: Sequence["Load"]) -> None:
+        """Every second load goes through its policies backwards, so that none is always the first or the last."""
+        for number, load in enumerate(loads):
+            for policy in load.policies[:: -1 if number % 2 else 1]:
+                self._load(load.name, policy, load.times)
+
+    def _measured(self) -> set[Any]:
+        return {point["level"] for point in self.calibration["frontier"]}
+
+    def _get(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.get(self._base + path).raise_for_status().json()
+        return found
+
+    def _configure(self, policy: object) -> None:
+        """ "controller": from exact down; else that level alone."""
+        steered = policy == CONTROLLER
+        controller = {"enabled": steered, "slo_ms": self._slo_ms}
+        body = {"L": "exact" if steered else policy, "controller": controller}
+        self._client.patch(f"{self._base}/config", json=body).raise_for_status()
+
+    def _dense_ms(self) -> float:
+        """Median of single requests, one after another."""
+        self._configure(DENSE)
+        taken = []
+        for payload in islice(cycle(self._payloads), _SINGLES):
+            answer = self._client.post(str(self._target.url), content=payload.body).raise_for_status()
+            taken.append(answer.elapsed.total_seconds() * 1e3)
+        return statistics.median(taken[_SINGLES // 10 :])
+
+    def _capacity(self, seconds: float) -> float:
+        """The highest Poisson rate at which dense with admission keeps 99 % of what is offered, by bisection."""
+        low, high = 2.0, 2 * 1e3 / (self._slo_ms / _OBJECTIVES)
+        for step in range(_STEPS):
+            rate = (low + high) / 2
+            summary = self._load("search", DENSE, poisson(rate, seconds, 100 + step))
+            low, high = (rate, high) if (summary.attainment or 0) >= _ENOUGH else (low, rate)
+        return low
+
+    def _load(self, name: str, policy: object, times: Times) -> Summary:
+        self._configure(policy)
+        self._settle()
+        outcomes = Outcomes(times)
+        url = self._target.url.update_query(deadline_ms=self._slo_ms)
+        target = Target(URL(url), self._target.timeout_seconds, self._target.connections, read_answer)
+        offer(target, self._payloads, outcomes, 1, lambda _outcomes, _seconds: None)
+        summary = summarise(outcomes, self._slo_ms)
+        row = {"load": name, "policy": str(policy), "rate": len(times) / times[-1], "kept": kept(summary)}
+        if name == BURSTS:
+            row["recovered"] = _recovered(outcomes, self._slo_ms)
+        self.rows.append({**row, **asdict(summary)})
+        codes = ", ".join(f"{count} {code}" for code, count in summary.codes.items())
+        sys.stderr.write(f"{name}, {policy}: {row['rate']:.1f}/s, in time {summary.attainment:.3f}; {codes}\n")
+        return summary
+
+    def _settle(self) -> None:
+        """A few calm requests, so that no load meets what the one before it taught."""
+        for payload in islice(cycle(self._payloads), _SINGLES // 2):
+            self._client.post(str(self._target.url), content=payload.body)
+
+
+def kept(summary: Summary) -> float | None:
+    """In time, of all that was sent and not refused for load: an answer that never came counts, None without any."""
+    taken = summary.offered - summary.codes.get("429", 0) - summary.codes.get(code_name(Fate.NOT_SENT), 0)
+    return summary.within / taken if taken else None
+
+
+def _recovered(outcomes: Outcomes, slo_ms: float) -> float:
+    """Of what is offered from one second after a burst until the next, the share in time."""
+    times, latency = outcomes.column("scheduled"), 1e3 * outcomes.column("latency")
+    ends = (_BURST_EVERY + _BURST_SECONDS) / 2
+    calm = (times % _BURST_EVERY >= ends + 1) | (times % _BURST_EVERY < ends - _BURST_SECONDS)
+    calm &= times > ends
+    return float(np.mean((outcomes.column("code") == 200)[calm] & (latency[calm] <= slo_ms)))

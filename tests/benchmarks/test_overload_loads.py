@@ -1,0 +1,60 @@
+"""The loads of the overload benchmark, what it refuses, and how it treats itself."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.load.images import Payload
+from app.load.outcomes import Outcomes
+from app.load.summary import summarise
+from benchmarks import overload_loads
+from benchmarks.overload_loads import kept, labelled, plan, raise_priority
+
+SUMMARY = summarise(Outcomes(np.array([0.0, 1.0])), 50)
+
+
+def test_bursts_rise_from_the_capacity_to_four_times_as_much_for_two_seconds_of_ten() -> None:
+    times = plan(100, 200, ["exact"])[-1].times
+    inside = (times % 10 >= 4) & (times % 10 < 6)
+    assert np.sum(inside) / 40 == pytest.approx(400, rel=0.05)
+    assert np.sum(~inside) / 160 == pytest.approx(100, rel=0.05)
+
+
+def test_every_load_meets_dense_and_the_controller_and_the_wandering_one_every_level() -> None:
+    loads = {load.name: load.policies for load in plan(10, 20, ["exact", 8])}
+    assert all({"dense", "controller"} <= set(policies) for policies in loads.values())
+    assert loads["wander 0.5x-2x"] == ("dense", "exact", 8, "controller")
+
+
+def test_images_without_a_label_are_refused() -> None:
+    known, unknown = Payload(b"", "image/png", "cat"), Payload(b"", "image/png", None)
+    assert labelled([known]) == [known]
+    with pytest.raises(ValueError, match="1 of 2 images have no label"):
+        labelled([known, unknown])
+
+
+def test_a_process_goes_first_with_its_group_and_one_that_may_not_goes_on_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert not raise_priority()
+    monkeypatch.setattr(os, "setpriority", lambda *_: None)
+    monkeypatch.setattr(overload_loads, "_GROUP", group := tmp_path / "autogroup")
+    assert raise_priority()
+    assert group.read_text() == "-10"
+    monkeypatch.setattr(overload_loads, "_GROUP", tmp_path / "no such folder" / "autogroup")
+    assert raise_priority()
+
+
+@pytest.mark.parametrize(
+    ("codes", "share"), [({"200": 90, "429": 10}, 1.0), ({"200": 90, "timed out": 10}, 0.9), ({"429": 100}, None)]
+)
+def test_an_accepted_request_without_an_answer_is_not_kept(codes: dict[str, int], share: float | None) -> None:
+    within = codes.get("200", 0)
+    assert kept(replace(SUMMARY, offered=100, answered=within, within=within, codes=codes)) == share
