@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 from app.contract import Engine, Prepared
 from app.decoders import Decoders
@@ -13,10 +13,8 @@ from app.errors import ServiceError, TooManyPixels
 from app.images import ImageLimits, decode
 from app.uploads import at_index
 
-SMALL_BYTES, SMALL_PIXELS, SMALL_START = 4096, 64 * 64, b"\xff\xd8"
+SMALL_BYTES, SMALL_SIDE, _START = 4096, 64, b"\xff\xd8"
 """Of a JPEG that is decoded on the event loop; PNG and WebP may hold a thousand times their bytes. Decision 0009."""
-
-_Outcome = tuple[Prepared, float, float] | BaseException
 
 
 class Preparation:
@@ -26,39 +24,35 @@ class Preparation:
         self, engine: Engine, decoders: Decoders, limits: ImageLimits, observe: Callable[[str, str, float], None]
     ) -> None:
         self._engine, self._decoders, self._limits, self._observe = engine, decoders, limits, observe
-        self._small = replace(limits, max_image_pixels=min(SMALL_PIXELS, limits.max_image_pixels))
+        self._small = replace(limits, max_image_side=SMALL_SIDE)
+        self._turn = asyncio.Lock()
 
     async def prepare(self, model: str, encoded: Sequence[bytes]) -> list[tuple[Prepared, float]]:
         """The network's inputs, each with the seconds that it took; the first bad image is raised with its index."""
-        outcomes: list[_Outcome | None] = []
-        for data in encoded:
-            if outcomes:
-                await asyncio.sleep(0)  # others may be waiting for the loop
-            outcomes.append(self._at_once(model, data))
-        large = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        tasks = [self._decoders.run(partial(self._prepare, model, encoded[index], self._limits)) for index in large]
-        for index, outcome in zip(large, await asyncio.gather(*tasks, return_exceptions=True), strict=True):
-            outcomes[index] = outcome
+        if len(encoded) == 1:
+            return [self._observed(model, *await self._one(model, encoded[0]))]
         prepared: list[tuple[Prepared, float]] = []
-        for index, outcome in enumerate(cast(list[_Outcome], outcomes)):
+        works = (self._one(model, data) for data in encoded)
+        for index, outcome in enumerate(await asyncio.gather(*works, return_exceptions=True)):
             if isinstance(outcome, BaseException):
                 raise at_index(outcome, index, len(encoded)) if isinstance(outcome, ServiceError) else outcome
-            image, decode_seconds, preprocess_seconds = outcome
-            prepared.append((image, decode_seconds + preprocess_seconds))
-            self._observe(model, "decode", decode_seconds)
-            self._observe(model, "preprocess", preprocess_seconds)
+            prepared.append(self._observed(model, *outcome))
         return prepared
 
-    def _at_once(self, model: str, data: bytes) -> _Outcome | None:
-        """What becomes of a small JPEG, which takes less than to wake a thread for it; None of anything else."""
-        if len(data) > SMALL_BYTES or not data.startswith(SMALL_START):
-            return None
-        try:
-            return self._prepare(model, data, self._small)
-        except TooManyPixels:
-            return None
-        except Exception as error:  # noqa: BLE001  raised by who asked, as those of the threads are
-            return error
+    def _observed(self, model: str, image: Prepared, decode: float, preprocess: float) -> tuple[Prepared, float]:
+        self._observe(model, "decode", decode)
+        self._observe(model, "preprocess", preprocess)
+        return image, decode + preprocess
+
+    async def _one(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
+        """A small JPEG at once, one a turn of the loop, which takes less than to wake a thread; else in a thread."""
+        if len(data) <= SMALL_BYTES and data.startswith(_START):
+            async with self._turn:
+                with suppress(TooManyPixels):
+                    prepared = self._prepare(model, data, self._small)
+                    await asyncio.sleep(0)
+                    return prepared
+        return await self._decoders.run(partial(self._prepare, model, data, self._limits))
 
     def _prepare(self, model: str, data: bytes, limits: ImageLimits) -> tuple[Prepared, float, float]:
         """The network's input, and the seconds to decode and to prepare it."""

@@ -6,13 +6,13 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -27,7 +27,6 @@ from haste.models import DEFAULT, list_pretrained
 _IMAGES, _QUALITY = 200, 95
 
 Figures = dict[str, list[float]]
-_Side = Callable[[float], dict[str, float]]
 
 
 def main() -> int:
@@ -40,20 +39,21 @@ def main() -> int:
     try:
         payloads = [as_jpeg(one) for one in read_images(args.images, classes)[:_IMAGES]]
         with tempfile.TemporaryDirectory(prefix="haste-overhead-") as folder:
-            figures = _turns(payloads, args, calibrated(Path(folder)))
+            figures, probes_ms = _turns(payloads, args, calibrated(Path(folder)))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"overhead: {error}\n")
         return 2
-    report = summary(figures)
-    Console().print_json(json.dumps({name: report[name] for name in ("added_ms", "throughput", "medians")}))
+    report = summary(figures, probes_ms)
+    Console().print_json(json.dumps({name: report[name] for name in report if name != "turns"}))
     write(args, report)
     return 0
 
 
-def summary(figures: Figures) -> dict[str, Any]:
+def summary(figures: Figures, probes_ms: Sequence[float]) -> dict[str, Any]:
     """added_ms: of one request alone, over the bare forward, and that part of it which the forward itself is slower.
 
-    throughput: images a second over those of the engine alone in full batches. turns: the median of each.
+    throughput: images a second over those of the engine alone in full batches. livez_ms: of the probes of all turns.
+    turns: what each measured.
     """
     medians = {name: statistics.median(values) for name, values in figures.items()}
     return {
@@ -62,6 +62,7 @@ def summary(figures: Figures) -> dict[str, Any]:
             "forward": medians["server_forward_ms"] - medians["engine_ms"],
         },
         "throughput": {name: medians[f"{name}_images"] / medians["engine_images"] for name in ("single", "eights")},
+        "livez_ms": {f"p{percent}": float(np.percentile(probes_ms, percent)) for percent in (50, 99)},
         "medians": medians,
         "turns": figures,
     }
@@ -85,21 +86,22 @@ def as_jpeg(payload: Payload) -> Payload:
     return replace(payload, body=buffer.getvalue(), content_type="image/jpeg")
 
 
-def _turns(payloads: Sequence[Payload], args: argparse.Namespace, calibration: Path) -> Figures:
-    """Both in the forms of one calibration file; every second turn begins with the service."""
+def _turns(payloads: Sequence[Payload], args: argparse.Namespace, calibration: Path) -> tuple[Figures, list[float]]:
+    """Both in the forms of one calibration file; every second turn begins with the service. And the probes' times."""
     ours = servers(Path(sys.executable), Path())[0]
-    settings, figures = {"HASTE_CALIBRATION": str(calibration)}, Figures()
-    with (
-        multiprocessing.get_context("spawn").Pool(1, Bare.prepare, (list(payloads), args.L, calibration)) as pool,
-        running(ours, 60.0, calibration.with_name("server.log"), settings) as target,
-    ):
-        served = Served(target.url.origin(), [payload.body for payload in payloads], args.L)
-        for turn in track(range(args.turns), "turns"):
-            sides: list[_Side] = [partial(Bare.turn_in, pool), served.turn]
-            for side in sides[:: -1 if turn % 2 else 1]:
-                for name, value in side(args.seconds).items():
+    settings, figures, probes_ms = {"HASTE_CALIBRATION": str(calibration)}, Figures(), list[float]()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(Bare.prepare, (list(payloads), args.L, calibration))
+        with running(ours, 60.0, calibration.with_name("server.log"), settings) as target:
+            served = Served(target.url.origin(), [payload.body for payload in payloads], args.L)
+            for turn in track(range(args.turns), "turns"):
+                alone = pool.apply(Bare.turn, (args.seconds,)) if turn % 2 == 0 else {}
+                found, probed = served.turn(args.seconds)
+                alone = alone or pool.apply(Bare.turn, (args.seconds,))
+                probes_ms += probed
+                for name, value in (alone | found).items():
                     figures.setdefault(name, []).append(value)
-    return figures
+    return figures, probes_ms
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.pool import Pool
 from pathlib import Path
+from typing import TypeVar
 
 from yarl import URL
 
@@ -23,6 +23,7 @@ from haste.models import DEFAULT
 _BATCH, _CLIENTS, _CLIENTS_OF_EIGHT, _PROBE_SECONDS = 8, 16, 3, 0.05
 _UNTIMED = 10
 _BOUNDARY = "haste-overhead"
+_T = TypeVar("_T")
 _TIMINGS = ("decode", "queue", "forward", "total")
 
 
@@ -31,11 +32,6 @@ class Bare:
 
     engine: TorchEngine
     items: Sequence[Item]
-
-    @classmethod
-    def turn_in(cls, pool: Pool, seconds: float) -> dict[str, float]:
-        """Of a pool that was made with `prepare`."""
-        return pool.apply(cls.turn, (seconds,))
 
     @classmethod
     def prepare(cls, payloads: Sequence[Payload], level: Level, calibration: Path) -> None:
@@ -69,25 +65,23 @@ class Served:
         several = [[bodies[(first + i) % len(bodies)] for i in range(_BATCH)] for first in range(0, len(bodies), 7)]
         self._eights = [request("POST", path, *_form(images)) for images in several]
 
-    def turn(self, seconds: float) -> dict[str, float]:
-        """Milliseconds of a request alone and of its stages; images a second, in ones and in eights; probes beside."""
+    def turn(self, seconds: float) -> tuple[dict[str, float], list[float]]:
+        """Milliseconds of a request alone and of its stages, images a second in ones and in eights; then of probes."""
         answers: list[bytes] = []
         with Client(self._base) as client:
             alone = _timed(lambda at: answers.append(client.ask(self._singles[at % len(self._singles)])), seconds)
-        timings = [json.loads(answer)["timing_ms"] for answer in answers[_UNTIMED:]]
+        timings = [json.loads(answer)["timing_ms"] for answer in _timed_part(answers)]
         with ThreadPoolExecutor(1) as prober:
             probes = prober.submit(self._probe, 2 * seconds)
             single = self._closed(self._singles, seconds, _CLIENTS)
             eights = self._closed(self._eights, seconds, _CLIENTS_OF_EIGHT) * _BATCH
-            slow = sorted(probes.result())
+            probes_ms = probes.result()
         return {
             "service_ms": _median_ms(alone),
             **{f"server_{name}_ms": statistics.median(one[name] for one in timings) for name in _TIMINGS},
             "single_images": single,
             "eights_images": eights,
-            "livez_p50_ms": statistics.median(slow),
-            "livez_p99_ms": slow[int(0.99 * len(slow))],
-        }
+        }, probes_ms
 
     def _closed(self, sent: Sequence[bytes], seconds: float, clients: int) -> float:
         """Requests a second."""
@@ -127,7 +121,12 @@ def _timed(work: Callable[[int], object], seconds: float, *, pause: float = 0.0)
 
 
 def _median_ms(taken: Sequence[float]) -> float:
-    return 1e3 * statistics.median(taken[_UNTIMED:])
+    return 1e3 * statistics.median(_timed_part(taken))
+
+
+def _timed_part(all_of_them: Sequence[_T]) -> Sequence[_T]:
+    """Without the first, which warm up."""
+    return all_of_them[min(_UNTIMED, len(all_of_them) // 5) :]
 
 
 def _form(images: Sequence[bytes]) -> tuple[bytes, str]:

@@ -51,6 +51,7 @@ async function poll() {
 
 function show(state) {
   config = state;
+  offerLevel(hooks.level());
   const standing = config.controller.models[model?.name];
   const { enabled, slo_ms: slo, L_min: least } = config.controller;
   $("controller").disabled = $("level-for-all").disabled = false;
@@ -64,14 +65,12 @@ function show(state) {
   showFrontier(model, standing.L);
 }
 
-/** Where the model has an L of its own, that is what its requests get. */
-function levelPatch(L) {
-  return (config?.models[model.name]?.L ?? null) === null ? { L } : { models: { [model.name]: { L } } };
-}
+const hasOwnLevel = () => (config?.models[model?.name]?.L ?? null) !== null;
+const levelPatch = (L) => (hasOwnLevel() ? { models: { [model.name]: { L } } } : { L });
 
 /** Offer the level of the slider for everybody. */
 export function offerLevel(level) {
-  $("level-for-all").textContent = `Use L = ${level} for every request`;
+  $("level-for-all").textContent = `Use L = ${level} for every request${hasOwnLevel() ? ` of ${model.name}` : ""}`;
 }
 
 /** Once only, unlike a question: a change that comes late could undo somebody else's. */

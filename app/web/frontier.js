@@ -7,7 +7,7 @@ const HOW =
   "This device was not calibrated, so nothing is known of its frontier. Run `haste calibrate` here and start the service with " +
   "HASTE_CALIBRATION=FILE, or let it calibrate at start (HASTE_CALIBRATION_MS above 0).";
 let known = null;
-const answered = new Map(); // model and level -> milliseconds of the last answer at it
+const answered = new Map(); // model and level -> milliseconds of the last picture
 const place = (model, level) => `${model} ${level}`;
 
 /** Remember what an answer took, for a level that is not on the frontier. */
@@ -47,7 +47,7 @@ function draw() {
     : `Now: ${levelName(level)}, which is not on the frontier at this batch size: it was not measured, or a level that is closer to dense was no slower.`;
   const last = !present && batch === 1 ? answered.get(place(name, level)) : undefined;
   const threads = `${calibration.threads} ${calibration.threads === 1 ? "thread" : "threads"}`;
-  const line = last === undefined ? "" : ` The dashed line is what your last answer at ${levelName(level)} took.`;
+  const line = last === undefined ? "" : ` The dashed line is what your last picture took at ${levelName(level)}.`;
   say($("frontier-words"), `${where}${line} Measured ${made} on ${threads}. Left is faster, up is closer to the dense network.`);
   $("frontier").replaceChildren(plot(points, present, last));
   $("frontier-rows").replaceChildren(...points.map((point) => row(point, point === present)));

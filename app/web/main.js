@@ -116,15 +116,18 @@ async function askAll(delay = 0, explainDelay = 0) {
   const mine = (asking += 1);
   say($("error"), "");
   explaining.begin(0, async () => {}); // what is looked at is of before
-  if ((await askAnswer(delay, answer)) || mine !== asking) return;
+  const wrong = await askAnswer(delay, answer);
+  if (mine !== asking || !state.answers.haste) return;
   await askMerging(explainDelay);
-  if (mine !== asking) return;
+  if (wrong || mine !== asking) return;
   if (state.file.size <= SENT_AGAIN_BYTES) askAnswer(0, repeat);
   else showComparison(state.answers, state.level, false);
 }
 
-/** Nothing that is shown is of this picture and model. */
+/** Nothing that is shown or on its way is of this picture and model. */
 function forget() {
+  asking += 1;
+  for (const one of [answering, explaining]) one.begin(0, async () => {});
   Object.assign(state, { answers: {}, turns: {} });
   $("merging").classList.add("stale");
 }
@@ -155,6 +158,7 @@ function lookAt(where) {
 async function useModel(model) {
   forget();
   Object.assign(state, { model, layer: null, row: null, column: null });
+  showComparison({}, state.level, Boolean(state.file));
   $("level").min = model.L[0];
   $("level").max = model.L[1];
   showKnown(model);

@@ -158,13 +158,14 @@ def test_an_upgrade_is_answered_as_a_plain_request_and_closes(server: Live) -> N
     assert b"connection: close" in answer.lower()
 
 
-def test_a_head_in_two_parts_is_bounded_by_its_own_bytes_alone(server: Live) -> None:
+def test_a_head_in_two_parts_is_bounded_by_its_own_bytes_alone() -> None:
     head = POST + b"X: " + b"x" * 20_000 + b"\r\nContent-Length: 60000\r\n\r\n"
-    for cut in (20, 15_000, len(head) - 1):
-        with server.open(head[:cut]) as client:
-            time.sleep(0.1)
-            client.sendall(head[cut:] + bytes(60_000))
-            assert statuses(read_answer(client)) == [400]  # it is no image, which the body alone tells
+    with live(FakeEngine()) as server:
+        for cut in (20, 15_000, len(head) - 1):
+            with server.open(head[:cut]) as client:
+                time.sleep(0.1)
+                client.sendall(head[cut:] + bytes(60_000))
+                assert statuses(read_answer(client)) == [400]  # it is no image, which the body alone tells
 
 
 def test_trailers_are_no_part_of_the_head(server: Live) -> None:
@@ -175,7 +176,7 @@ def test_trailers_are_no_part_of_the_head(server: Live) -> None:
     assert b"of-a-trailer" not in answer
 
 
-@pytest.mark.parametrize("trailer", [b"X: " + b"y" * 2**20, b"X: y\r\n" * 20_000])
+@pytest.mark.parametrize("trailer", [b"X: " + b"y" * 400_000, b"X: y\r\n" * 20_000])
 def test_trailers_are_bounded(server: Live, trailer: bytes) -> None:
     answer = server.exchange(CHUNKED + b"1\r\na\r\n0\r\n" + trailer)
     assert statuses(answer) == [431]

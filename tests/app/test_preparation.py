@@ -57,6 +57,13 @@ def test_a_file_of_few_bytes_with_many_pixels_does_not_hold_the_loop(client: Cli
     assert is_decoder(engine.threads[300])
 
 
+def test_a_long_thin_jpeg_does_not_hold_the_loop(client: Client, engine: Watched) -> None:
+    long = encoded("JPEG", size=(65, 8))
+    assert len(long) < SMALL_BYTES
+    assert client.classify(long).status_code == 200
+    assert is_decoder(engine.threads[65])
+
+
 def test_images_of_both_kinds_are_answered_in_their_order_and_a_bad_one_is_named(
     client: Client, engine: Watched
 ) -> None:

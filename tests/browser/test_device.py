@@ -106,7 +106,7 @@ def test_a_model_with_a_level_of_its_own_gets_the_one_that_is_offered(open_page:
         page = open_page(address)
         expect(page.locator("#level")).to_have_value("14")
         page.fill("#level", "20")
-        page.get_by_role("button", name="Use L = 20 for every request").click()
+        page.get_by_role("button", name="Use L = 20 for every request of small").click()
         expect(page.locator("#tile-level")).to_have_text("20")
         assert running.service.steering.level("small") == 20
 
@@ -174,5 +174,6 @@ def test_another_model_can_be_asked(open_page: Opener) -> None:
         expect(page.locator("#known")).to_contain_text("(other)")
         expect(page.locator("#lead")).to_contain_text("10.0 %")
         sum_of = running.service.metrics.registry.get_sample_value
-        page.wait_for_timeout(1500)
+        expect_answer(page)
+        page.wait_for_timeout(1500)  # nothing more comes
         assert sum_of("haste_inference_requests_total", {"model": "other", "outcome": "ok"}) == 9
