@@ -143,10 +143,15 @@ def _check_times(times: Times, forms: dict[int, dict[str, dict[str, Form]]]) -> 
 
 
 def _point(values: dict[str, Any]) -> Point:
+    _number(1 - values["reduction"])  # it may be under 0, and is not computed with, which would round it
     names = values.keys() - {"level", "batch", "frontier", "reduction"}
-    numbers = {name: _number(values[name]) for name in names} | {"reduction": 1 - _number(1 - values["reduction"])}
-    level = parse_level(str(values["level"]))
-    return Point(level=level, batch=_whole(values["batch"]), frontier=values["frontier"] is True, **numbers)
+    return Point(
+        level=parse_level(str(values["level"])),
+        batch=_whole(values["batch"]),
+        reduction=float(values["reduction"]),
+        frontier=values["frontier"] is True,
+        **{name: _number(values[name]) for name in names},
+    )
 
 
 def _number(value: object) -> float:

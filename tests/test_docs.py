@@ -34,8 +34,9 @@ def test_every_generated_block_stands_in_a_page() -> None:
     assert {found[2] for text in TEXTS.values() for found in BLOCK.finditer(text)} == set(BLOCKS)
 
 
-def test_every_result_has_the_command_that_wrote_it() -> None:
-    assert [path.name for path in RESULTS.glob("*.json") if not path.with_suffix(".sh").exists()] == []
+def test_every_result_has_the_command_that_wrote_it_and_every_command_its_result() -> None:
+    results, commands = ({path.stem for path in RESULTS.glob(f"*.{kind}")} for kind in ("json", "sh"))
+    assert results == commands
 
 
 @pytest.mark.parametrize("page", by_hand(), ids=lambda page: str(page.relative_to(ROOT)))

@@ -104,6 +104,9 @@ def test_the_nearest_level_and_batch_that_were_measured_speak_for_the_others(fou
 def test_it_is_saved_and_loaded_whole(found: Calibration, tmp_path: Path) -> None:
     found.save(tmp_path / "c.json")
     assert Calibration.load(tmp_path / "c.json") == found
+    odd = replace(found, points=tuple(replace(point, reduction=0.1 + n / 1000) for n, point in enumerate(found.points)))
+    odd.save(tmp_path / "c.json")
+    assert Calibration.load(tmp_path / "c.json") == odd
     assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
 
 
