@@ -19,6 +19,7 @@ const [answering, explaining] = [new Newest(), new Newest()];
 let back = null;
 let again = 0;
 let asking = 0;
+let moved = false;
 
 /** Ends when the service takes requests again; the banner shows until then. */
 function untilBack() {
@@ -193,11 +194,11 @@ async function load() {
   }
 }
 
-/** The slider begins where the service stands. */
+/** The slider begins where the service stands, unless the person was quicker. */
 async function startLevel({ name }) {
   const config = await ask("config");
   const start = config.models[name]?.L ?? config.L;
-  if (typeof start === "number") $("level").value = start;
+  if (typeof start === "number" && !moved) $("level").value = start;
   moveLevel(Number($("level").value));
 }
 
@@ -206,7 +207,10 @@ watchPictures(usePicture, (words) => say($("error"), words));
 watchMerging(lookAt);
 watchChannels();
 watchFrontier();
-$("level").addEventListener("input", (event) => moveLevel(Number(event.target.value)));
+$("level").addEventListener("input", (event) => {
+  moved = true;
+  moveLevel(Number(event.target.value));
+});
 $("models").addEventListener("change", (event) => useModel(state.models.find(({ name }) => name === event.target.value)));
 $("keys-open").addEventListener("click", async () => {
   const key = await askForKey("admin", "a key that this page sends along: the admin key, or the data key to ask alone");
