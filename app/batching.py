@@ -73,11 +73,11 @@ class Batching(Generic[T]):
     def check(self, now: float, jobs: Sequence[Job[None]]) -> Refusal | None:
         """Why images like these would not be accepted now, None where they would.
 
-        What is refused counts as offered, unless no machine like this would ever do it.
+        What is refused counts as offered.
         """
         refusal = self._refusal(now, jobs)
-        if refusal is not None and refusal.retry_seconds is not None:
-            self._arrived(now, jobs)
+        if refusal is not None:
+            self._arrived(now, jobs, refusal)
         return refusal
 
     def expect(self, now: float, jobs: Sequence[Job[None]]) -> Refusal | None:
@@ -97,15 +97,16 @@ class Batching(Generic[T]):
         expected: accepted before they were decoded, so that a queue that was closed since takes them.
         """
         refusal = self._refusal(now, jobs, expected=expected)
-        if refusal is None or refusal.retry_seconds is not None:
-            self._arrived(now, jobs)
+        self._arrived(now, jobs, refusal)
         if refusal is None:
             self._queue = sorted([*self._queue, *jobs], key=_due)
         return refusal
 
-    def _arrived(self, now: float, jobs: Sequence[Job[Any]]) -> None:
+    def _arrived(self, now: float, jobs: Sequence[Job[Any]], refusal: Refusal | None) -> None:
+        """Count as offered, unless it is refused for good: no machine like this would ever do it."""
         job = jobs[0]
-        self._controller.arrived(now, job.model, job.level, len(jobs), job.min_level)
+        if refusal is None or refusal.retry_seconds is not None:
+            self._controller.arrived(now, job.model, job.level, len(jobs), job.min_level)
 
     def _ahead(self) -> list[Job[Any]]:
         return sorted([*self._queue, *self._coming], key=_due) if self._coming else self._queue

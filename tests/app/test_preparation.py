@@ -1,14 +1,13 @@
 """Where images are prepared: small JPEGs on the event loop, all others in the decoders' threads."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from PIL import Image
 
 from app.contract import Prepared
 from app.preparation import SMALL_BYTES
-from tests.app.harness import Client, FakeEngine, encoded, serving
+from tests.app.harness import Client, FakeEngine, encoded
 
 SMALL, SMALL_PNG = encoded("JPEG"), encoded(size=(16, 16))
 FEW_BYTES_MANY_PIXELS = encoded("JPEG", size=(300, 300))
@@ -29,12 +28,6 @@ class Watched(FakeEngine):
 @pytest.fixture
 def engine() -> Watched:
     return Watched()
-
-
-@pytest.fixture
-def client(engine: Watched) -> Iterator[Client]:
-    with serving(engine) as running:
-        yield running
 
 
 def is_decoder(name: str) -> bool:

@@ -95,6 +95,7 @@ def test_a_policy_without_a_colour_is_no_silent_gap(tmp_path: Path) -> None:
         (("--replicas", "0"), "--replicas must be 1..10000 or auto, not '0'"),
         (("--replicas", "many"), "'many'"),
         (("--noise", "-1"), "--noise must be 0..2, not -1.0"),
+        (("--slowdown", "0"), "--slowdown must be 0.1..100, not 0.0"),
         (("--seed", "-1"), "--seed"),
         (("--L", "99"), "99"),
         (("--L-min", "lossy"), "lossy"),
