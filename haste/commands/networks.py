@@ -33,7 +33,7 @@ def _record_of(name: str, model: nn.Module, checkpoint: Path, sha256: str) -> We
     """What can be said of a checkpoint: input and statistics of the network's data set, class names where known."""
     dataset = dataset_of(name)
     mean, std = STATISTICS[dataset]
-    count = int(model.get_parameter("fc.weight").shape[0])
+    count = [layer for layer in model.modules() if isinstance(layer, nn.Linear)][-1].out_features
     known = [record.classes for record in list_pretrained() if record.model == name and len(record.classes) == count]
     return WeightsRecord(
         name=name,

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import haste
 from haste import cli, kernel
 from haste.config import HasteConfig
-from haste.models import DEFAULT, list_pretrained, registry
+from haste.models import DEFAULT, create_model, list_pretrained, registry
 from haste.models.resnet import ResNet
 
 SAMPLES = Path(haste.__file__).parent / "samples"
@@ -192,6 +193,16 @@ def test_a_wrong_call_is_one_line_and_exit_2(
     argv, message = WRONG_CALLS[case]
     names = {"CAT": str(SAMPLES / "cat.jpg"), "NPZ": str(npz), "SMALL": str(tmp_path / "small.pt")}
     assert message in error_of(capsys, *[names.get(word, word) for word in argv])
+
+
+def test_a_checkpoint_of_another_family_is_classified_with_by_its_own_number_of_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file(create_model("vgg13_bn_half_cifar10").state_dict(), tmp_path / "vgg.safetensors")
+    options = ("--model", "vgg13_bn_half_cifar10", "--checkpoint", str(tmp_path / "vgg.safetensors"))
+    assert cli.main(["classify", str(SAMPLES / "cat.jpg"), *options, "--json", "--top-k", "10"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert {best["index"] for best in row["predictions"]} == set(range(10))
 
 
 def test_a_checkpoint_with_code_is_refused_and_never_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
