@@ -43,12 +43,11 @@ _BRANDS |= {b"hevc": "HEIC", b"hevx": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF"}
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What an image may be at most: encoded bytes, pixels by its header, time to decode, and its longer side."""
+    """What an image may be at most: encoded bytes, pixels by its header, time to decode."""
 
     max_image_bytes: int
     max_image_pixels: int
     decode_timeout_ms: int
-    max_image_side: int | None = None
 
 
 class _TimedBytes(io.BytesIO):
@@ -104,8 +103,6 @@ def _check_pixels(image: Image.Image, limits: ImageLimits) -> None:
     width, height = image.size
     if width * height > limits.max_image_pixels:
         raise TooManyPixels(f"an image may have {limits.max_image_pixels} pixels, this one has {width} x {height}")
-    if limits.max_image_side is not None and max(width, height) > limits.max_image_side:
-        raise TooManyPixels(f"a side may have {limits.max_image_side} pixels, this one has {width} x {height}")
 
 
 def silence_pillow() -> None:

@@ -3,18 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from functools import partial
+
+from PIL import Image
 
 from app.contract import Engine, Prepared
 from app.decoders import Decoders
 from app.errors import ServiceError, TooManyPixels
 from app.images import ImageLimits, decode
+from app.small_jpeg import decode_small
 from app.uploads import at_index
-
-SMALL_BYTES, SMALL_SIDE, _START = 4096, 64, b"\xff\xd8"
-"""Of a JPEG that is decoded on the event loop; PNG and WebP may hold a thousand times their bytes. Decision 0009."""
 
 
 class Preparation:
@@ -24,7 +22,6 @@ class Preparation:
         self, engine: Engine, decoders: Decoders, limits: ImageLimits, observe: Callable[[str, str, float], None]
     ) -> None:
         self._engine, self._decoders, self._limits, self._observe = engine, decoders, limits, observe
-        self._small = replace(limits, max_image_side=SMALL_SIDE)
         self._turn = asyncio.Lock()
 
     async def prepare(self, model: str, encoded: Sequence[bytes]) -> list[tuple[Prepared, float]]:
@@ -46,21 +43,23 @@ class Preparation:
 
     async def _one(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
         """A small JPEG at once, one a turn of the loop, which takes less than to wake a thread; else in a thread."""
-        if len(data) <= SMALL_BYTES and data.startswith(_START):
-            async with self._turn:
-                with suppress(TooManyPixels):
-                    prepared = self._prepare(model, data, self._small)
-                    await asyncio.sleep(0)
-                    return prepared
-        return await self._decoders.run(partial(self._prepare, model, data, self._limits))
+        async with self._turn:
+            started = time.perf_counter()
+            if (image := decode_small(data, self._limits)) is not None:
+                prepared = self._prepare(model, image, started)
+                await asyncio.sleep(0)
+                return prepared
+        return await self._decoders.run(partial(self._decode, model, data))
 
-    def _prepare(self, model: str, data: bytes, limits: ImageLimits) -> tuple[Prepared, float, float]:
-        """The network's input, and the seconds to decode and to prepare it."""
+    def _decode(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
         started = time.perf_counter()
         try:
-            image = decode(data, limits)
-            decoded = time.perf_counter()
-            prepared = self._engine.prepare(model, image)
+            return self._prepare(model, decode(data, self._limits), started)
         except MemoryError:
             raise TooManyPixels("the image needs more memory than there is now") from None
+
+    def _prepare(self, model: str, image: Image.Image, started: float) -> tuple[Prepared, float, float]:
+        """The network's input, and the seconds that decoding took, since `started`, and that this takes."""
+        decoded = time.perf_counter()
+        prepared = self._engine.prepare(model, image)
         return prepared, decoded - started, time.perf_counter() - decoded

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from app.contract import Prepared
-from app.preparation import SMALL_BYTES
+from app.small_jpeg import SMALL_BYTES
 from tests.app.harness import Client, FakeEngine, encoded
 
 SMALL, SMALL_PNG = encoded("JPEG"), encoded(size=(16, 16))
