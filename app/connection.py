@@ -23,6 +23,7 @@ from app.refusals import (
     STOPPING,
     TARGET_TOO_LONG,
     Refusal,
+    head_fault,
     malformed,
 )
 
@@ -147,7 +148,11 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head, self._loose_bytes = False, 0
         self._disarm()
-        self._check_head()
+        fault = head_fault(self.parser.get_http_version(), self.headers, upgrades=self.parser.should_upgrade())
+        if fault is None and len(self.pipeline) >= _MAX_PIPELINED:
+            fault = malformed(f"{_MAX_PIPELINED} requests may wait on a connection for their turn")
+        if fault is not None:
+            self._reject(fault)
         super().on_headers_complete()
         self._asked = True
         self.cycle.transport = self._answers
@@ -157,22 +162,6 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._loose_bytes = 0
         super().on_body(body)
-
-    def _check_head(self) -> None:
-        """Refuse what another server could take for another request."""
-        version = self.parser.get_http_version()
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if version not in ("1.0", "1.1"):
-            self._reject(malformed(f"HTTP/{version} is not spoken here, HTTP/1.1 is"))
-        if hosts > 1 or (hosts == 0 and version == "1.1"):
-            self._reject(malformed(f"a request names one Host, this one names {hosts}"))
-        if codings and (version == "1.0" or [coding.lower() for coding in codings] != [b"chunked"]):
-            self._reject(malformed("the only transfer coding is chunked, in HTTP/1.1"))
-        if self.parser.should_upgrade() and (codings or any(name == b"content-length" for name, _ in self.headers)):
-            self._reject(malformed("protocols are not upgraded here; send a body without the header Upgrade"))
-        if len(self.pipeline) >= _MAX_PIPELINED:
-            self._reject(malformed(f"{_MAX_PIPELINED} requests may wait on a connection for their turn"))
 
     def _reject(self, refusal: Refusal) -> None:
         self._refusal = refusal

@@ -14,7 +14,7 @@ from typing import TypeVar
 from app.batching import Batching, Job, Refusal
 from app.contract import BatchResult, Engine, ImageResult, Item, Level, Prepared
 from app.controller import Controller
-from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable
+from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable, stopping
 from app.objective import TICK_SECONDS, Change
 from app.plan import Batch
 
@@ -123,7 +123,7 @@ class Dispatcher:
 
     def _check_open(self) -> None:
         if self._closing:
-            raise Unavailable("the service is stopping", retry_after_seconds=5)
+            raise stopping()
 
     def _job(self, wanted: Wanted, images: int, payload: T) -> Job[T]:
         asked = wanted.deadline_seconds

@@ -87,6 +87,11 @@ class Unavailable(ServiceError):
     """A service that is still loading, or about to stop."""
 
 
+def stopping() -> Unavailable:
+    """What is answered to a request that comes when the service is about to stop."""
+    return Unavailable("the service is stopping", retry_after_seconds=5)
+
+
 class EngineFailure(ServiceError):
     """A fault of ours while computing."""
 

@@ -1,6 +1,6 @@
 """What a connection is answered where its bytes never become a request: the one shape, as bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -56,3 +56,22 @@ HEAD_TOO_LARGE = Refusal(
 )
 STOPPING = Refusal(503, "unavailable", "Not serving now", "the service is stopping")
 FULL = Refusal(503, "unavailable", "Not serving now", "as many connections are open as may be; come back later")
+
+
+def head_fault(version: str, headers: Sequence[tuple[bytes, bytes]], *, upgrades: bool) -> Refusal | None:
+    """Why a head could be taken for another request by another server; None where it could not.
+
+    headers: names in lower case, values. upgrades: whether the parser takes it for a change of protocol.
+    """
+    hosts = sum(name == b"host" for name, _ in headers)
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    has_body = bool(codings) or any(name == b"content-length" for name, _ in headers)
+    if version not in ("1.0", "1.1"):
+        return malformed(f"HTTP/{version} is not spoken here, HTTP/1.1 is")
+    if hosts > 1 or (hosts == 0 and version == "1.1"):
+        return malformed(f"a request names one Host, this one names {hosts}")
+    if codings and (version == "1.0" or [coding.lower() for coding in codings] != [b"chunked"]):
+        return malformed("the only transfer coding is chunked, in HTTP/1.1")
+    if upgrades and has_body:
+        return malformed("protocols are not upgraded here; send a body without the header Upgrade")
+    return None

@@ -56,17 +56,15 @@ class Repository:
     def ready(self, model: str) -> bool:
         return self.entries[model].state == "READY"
 
-    def check_ready(self, model: str) -> None:
-        """Raise Unavailable where the model does not answer now; with a time to ask again unless nobody loads it."""
+    def check_ready(self, model: str, *, named: bool = True) -> None:
+        """Raise Unavailable where the model does not answer now; with a time to ask again unless nobody loads it.
+
+        named: whether the model is known; where the body may still name another, any that answers will do.
+        """
         entry = self.entries[model]
-        if entry.state != "READY":
+        if not self.ready(model) and (named or not any(map(self.ready, self.entries))):
             seconds = None if entry.state == "UNAVAILABLE" else 2
             raise Unavailable(f"model {model} is {entry.state.lower()}: {entry.reason}", retry_after_seconds=seconds)
-
-    def check_any_ready(self, model: str) -> None:
-        """Raise Unavailable, as of `model`, where no model answers now."""
-        if not any(map(self.ready, self.entries)):
-            self.check_ready(model)
 
     @contextmanager
     def using(self, model: str) -> Iterator[None]:

@@ -1,27 +1,26 @@
-"""The service without HTTP: its parts, its life from loading to the last answer, and the path of a request."""
+"""The service without HTTP: its parts, and its life from loading to the last answer."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 
 from app import images
 from app.admission import Admission
 from app.batching import Batching, Job
-from app.contract import BatchResult, Engine, Level, Prepared
+from app.classifying import Classifying
+from app.contract import BatchResult, Engine, Level
 from app.controller import Controller, Standing
 from app.decoders import Decoders
-from app.dispatch import Ask, Dispatcher, Done, Wanted
-from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable
+from app.dispatch import Ask, Dispatcher
+from app.errors import EngineFailure, Unavailable, stopping
 from app.explaining import Explaining
-from app.metrics import Metrics, Tally
+from app.metrics import Metrics
 from app.objective import Change, Objective
 from app.oip.statistics import Statistics
-from app.parameters import Choice, ExplainChoice
+from app.parameters import ExplainChoice
 from app.plan import Batch
 from app.preparation import Preparation
 from app.repository import Repository
@@ -32,14 +31,6 @@ from app.state_file import read_state, write_state
 from app.uploads import UploadLimits
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One image's way through the service; times in seconds."""
-
-    done: Done
-    decode_seconds: float
 
 
 class Service:
@@ -63,13 +54,16 @@ class Service:
         self._thread: Executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self.decoders = Decoders(settings.decode_threads)
         limits = images.ImageLimits(settings.max_image_bytes, settings.max_image_pixels, settings.decode_timeout_ms)
-        self._preparation = Preparation(engine, self.decoders, limits, self.metrics.stage)
+        preparation = Preparation(engine, self.decoders, limits, self.metrics.stage)
         uncounted = Preparation(engine, self.decoders, limits, lambda _model, _stage, _seconds: None)
         self.explaining = Explaining(engine, uncounted, settings.explain_per_minute)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
         self._steer(state)
         self.repository = Repository(
             engine, self._thread, self.metrics, self.steering.method, self.refresh, self.dispatcher.standstill
+        )
+        self.classifying = Classifying(
+            self.repository, self.admission, preparation, self.dispatcher, self.metrics, self.statistics
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._describe()
@@ -171,84 +165,12 @@ class Service:
     def check_open(self) -> None:
         """Raise Unavailable when the service stops."""
         if self.draining:
-            raise Unavailable("the service is stopping", retry_after_seconds=5)
+            raise stopping()
 
     def check_started(self) -> None:
         """Both."""
         self.check_open()
         self.check_loaded()
-
-    @contextmanager
-    def inference(self) -> Iterator[Tally]:
-        """Around a request for an inference: counts it under the model that the tally names, by how it ends."""
-        started, answered = time.perf_counter(), False
-        with self.metrics.inference() as tally:
-            try:
-                yield tally
-                answered = True
-            finally:
-                self.statistics.ended(tally.model, time.perf_counter() - started, answered=answered)
-
-    def check_ready(self, model: str, *, named: bool) -> None:
-        """Raise Unavailable where the model does not answer now; before it is known, where none does."""
-        (self.repository.check_ready if named else self.repository.check_any_ready)(model)
-
-    @contextmanager
-    def admit(self, choice: Choice, *, named: bool = True) -> Iterator[Callable[[int], None]]:
-        """Around a classify request, before its body is read; yields what counts the body's bytes.
-
-        named: whether the model is known, which the body may still name. Unavailable while it, or else every model, is
-        not loaded; Busy where too much is in flight, or it could not be in time.
-        """
-        self.check_ready(choice.model.name, named=named)
-        wanted = _wanted(choice, time.perf_counter())
-        self.dispatcher.check_room(wanted, 1)
-        with ExitStack() as admitted:
-            with self._offered(wanted):
-                hold = admitted.enter_context(self.admission.admit())
-
-            def counted(size: int) -> None:
-                with self._offered(wanted):
-                    hold(size)
-
-            yield counted
-
-    @contextmanager
-    def _offered(self, wanted: Wanted) -> Iterator[None]:
-        """Around what may raise Busy: a request that is refused before its images are offered counts as load too."""
-        try:
-            yield
-        except Busy:
-            self.dispatcher.refused(wanted, 1)
-            raise
-
-    async def classify(self, encoded: Sequence[bytes], choice: Choice, arrived: float) -> list[Answer]:
-        """Decode all images at once, queue them together, wait for all.
-
-        arrived: when the body was there, on time.perf_counter's clock; the deadline counts from then. A request without
-        a deadline of its own has the objective, which the decoding of its images does not use up: a photo of many
-        pixels takes what it takes. InvalidParameter where decoding alone takes longer than the deadline.
-        """
-        model, wanted = choice.model.name, _wanted(choice, arrived)
-        with self.repository.using(model):
-            with self.dispatcher.expecting(wanted, len(encoded)):
-                prepared = await self._preparation.prepare(model, encoded)
-            longest = max(seconds for _, seconds in prepared)
-            if wanted.deadline_seconds is None:
-                wanted = replace(wanted, arrived=wanted.arrived + longest)
-            elif longest > wanted.deadline_seconds:
-                detail = f"deadline_ms {choice.deadline_ms} cannot be met: to decode the image took"
-                raise InvalidParameter(f"{detail} {longest * 1e3:.0f} ms")
-            return await self._run(wanted, prepared, expected=True)
-
-    async def classify_prepared(self, prepared: Sequence[Prepared], choice: Choice, arrived: float) -> list[Answer]:
-        """The same for network inputs, of which nothing is to be decoded."""
-        with self.repository.using(choice.model.name):
-            return await self._run(_wanted(choice, arrived), [(one, 0.0) for one in prepared], expected=False)
-
-    async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]], *, expected: bool) -> list[Answer]:
-        done = await self.dispatcher.classify(wanted, [one for one, _ in prepared], expected=expected)
-        return [Answer(one, seconds) for one, (_, seconds) in zip(done, prepared, strict=True)]
 
     async def explain(self, encoded: bytes, choice: ExplainChoice) -> tuple[Level, Explained]:
         """What the method does to one image, at the level asked for or else the configured one, which is told."""
@@ -256,24 +178,6 @@ class Service:
         level = self.steering.level(model) if choice.level is None else choice.level
         with self.repository.using(model):
             return level, await self.explaining.explain(encoded, choice, level)
-
-    def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
-        """Count the images of an answer that goes out, and what each stage of it took."""
-        for answer in answers:
-            self.metrics.answered(model, answer.done.level, answer.done.result.flops)
-            self.metrics.stage(model, "queue", answer.done.queue_seconds)
-            self.metrics.stage(model, "forward", answer.done.forward_seconds)
-            self.metrics.stage(model, "postprocess", postprocess_seconds / len(answers))
-        self.metrics.in_time.labels(model).inc(all(answer.done.in_time for answer in answers))
-        last = max((answer.done for answer in answers), key=lambda done: done.queue_seconds)
-        self.statistics.answered(
-            model,
-            len(answers),
-            queue=last.queue_seconds,
-            compute_input=max(answer.decode_seconds for answer in answers),
-            compute_infer=last.forward_seconds,
-            compute_output=postprocess_seconds,
-        )
 
 
 def _nothing() -> None:
@@ -285,8 +189,3 @@ def _objective(settings: Settings, engine: Engine) -> Objective:
         return Objective(settings.controller, settings.slo_ms, engine.levels.check(settings.L_min))
     except ValueError as error:
         raise ValueError(f"HASTE_L_MIN {error}, not {settings.L_min!r}") from None
-
-
-def _wanted(choice: Choice, arrived: float) -> Wanted:
-    seconds = None if choice.deadline_ms is None else choice.deadline_ms / 1e3
-    return Wanted(choice.model.name, choice.level, choice.min_level, choice.top_k, arrived, seconds)

@@ -6,6 +6,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from app.classifying import Answer
 from app.disconnect import until_gone
 from app.log import request_id
 from app.parameters import Choice, choose, collect, from_text, model_is_known, without_top_k
@@ -21,7 +22,7 @@ from app.schemas import (
     PredictionAnswer,
     TimingAnswer,
 )
-from app.service import Answer, Service
+from app.service import Service
 from app.uploads import BodyParser, Upload, body_parser, read_body
 
 router = APIRouter(tags=["classify"], route_class=DirectRoute)
@@ -42,14 +43,14 @@ async def classify(request: Request) -> Response:
     An explicit `L` is used or the request is refused. One bad image refuses the request and is named by its index.
     """
     started, service = time.perf_counter(), service_of(request)
-    with service.inference() as tally:
+    with service.classifying.inference() as tally:
         check_may_use(request)
         query = from_text(request.query_params.multi_items())
         parser = body_parser(request.headers.get("content-type", ""), service.upload_limits)
         named = model_is_known(query, service.engine, body_has_parameters=parser.has_parameters)
         choice = choose(collect(query if named else without_top_k(query)), service.engine, service.settings.top_k)
         tally.model = choice.model.name if named else tally.model
-        with service.admit(choice.before_body() if parser.has_parameters else choice, named=named) as hold:
+        with service.classifying.admit(choice.before_body() if parser.has_parameters else choice, named=named) as hold:
             body = await read_body(request, parser.max_bytes, service.upload_limits.body_timeout_ms, hold)
             arrived = time.perf_counter()
             with service.repository.using(choice.model.name) if named else nullcontext():
@@ -57,7 +58,7 @@ async def classify(request: Request) -> Response:
                 if parser.has_parameters:
                     choice = choose(collect([*query, *upload.fields]), service.engine, service.settings.top_k)
                     tally.model = choice.model.name
-                answers = await until_gone(request, service.classify(upload.images, choice, arrived))
+                answers = await until_gone(request, service.classifying.classify(upload.images, choice, arrived))
             return _respond(service, choice, answers, started)
 
 
@@ -72,7 +73,7 @@ def _respond(service: Service, choice: Choice, answers: list[Answer], started: f
     results = [_result(choice, answer, started) for answer in answers]
     whole = results[0] if len(results) == 1 else Classifications(results=results)
     response = Response(whole.model_dump_json(), media_type="application/json")
-    service.answered(choice.model.name, answers, time.perf_counter() - begin)
+    service.classifying.answered(choice.model.name, answers, time.perf_counter() - begin)
     return response
 
 

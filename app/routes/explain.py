@@ -43,7 +43,7 @@ async def explain(request: Request) -> Response:
     choice = choose_explained(collect(query, EXPLAIN_NAMES), service.engine)
     service.check_open()
     named = model_is_known(query, service.engine, body_has_parameters=parser.has_parameters)
-    service.check_ready(choice.model.name, named=named)
+    service.repository.check_ready(choice.model.name, named=named)
     with service.explaining.admit(), service.admission.admit() as hold:
         body = await read_body(request, parser.max_bytes, limits.body_timeout_ms, hold)
         upload = await service.decoders.run(partial(parser.parse, body))

@@ -5,6 +5,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from app.classifying import Answer
 from app.contract import ModelInfo, Prepared
 from app.disconnect import until_gone
 from app.oip.parameters import choice_of
@@ -15,7 +16,7 @@ from app.routes.direct import DirectRoute
 from app.routes.examples import INFER_BODY
 from app.routes.model_paths import model_of, versioned
 from app.schemas import PROTOCOL_ERRORS
-from app.service import Answer, Service
+from app.service import Service
 from app.uploads import read_body
 
 router = APIRouter(tags=["Open Inference Protocol"], responses=PROTOCOL_ERRORS, route_class=DirectRoute)
@@ -28,10 +29,10 @@ async def infer(request: Request) -> Response:
     The request's parameter `haste_l` is the level of all its images. The answer's `haste_l` is the one that was used.
     """
     service, limits = service_of(request), service_of(request).upload_limits
-    with service.inference() as tally:
+    with service.classifying.inference() as tally:
         info = model_of(request)
         tally.model = info.name
-        with service.admit(choice_of({}, info, service.engine).before_body()) as hold:
+        with service.classifying.admit(choice_of({}, info, service.engine).before_body()) as hold:
             body = await read_body(request, limits.max_request_bytes, limits.body_timeout_ms, hold)
             arrived = time.perf_counter()
             parse = partial(_parse, service, info, body, request.headers.get(_HEADER_LENGTH))
@@ -39,9 +40,9 @@ async def infer(request: Request) -> Response:
                 asked, prepared = await service.decoders.run(parse)
                 choice = choice_of(asked.parameters, info, service.engine)
                 if prepared:
-                    work = service.classify_prepared(prepared, choice, arrived)
+                    work = service.classifying.classify_prepared(prepared, choice, arrived)
                 else:
-                    work = service.classify(asked.images, choice, arrived)
+                    work = service.classifying.classify(asked.images, choice, arrived)
                 answers = await until_gone(request, work)
             return _respond(service, info, asked, answers)
 
@@ -63,7 +64,7 @@ def _respond(service: Service, info: ModelInfo, asked: InferRequest, answers: li
     headers = {} if encoded.header_length is None else {_HEADER_LENGTH: str(encoded.header_length)}
     kind = "application/json" if encoded.header_length is None else "application/octet-stream"
     response = Response(encoded.body, media_type=kind, headers=headers)
-    service.answered(info.name, answers, time.perf_counter() - begin)
+    service.classifying.answered(info.name, answers, time.perf_counter() - begin)
     return response
 
 
