@@ -36,17 +36,22 @@ class LayerCounts:
         counts.convolution.fill_(flops)
         return counts
 
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """The fields in order."""
+        return tuple(getattr(self, f.name) for f in fields(self))
+
     def __add__(self, other: "LayerCounts") -> "LayerCounts":
-        return LayerCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return LayerCounts(*(own + others for own, others in zip(self.columns, other.columns, strict=True)))
 
     def put(self, images: Tensor, counts: "LayerCounts") -> None:
         """Replace the counts of the images that the (N,) bool mask selects."""
-        for f in fields(self):
-            getattr(self, f.name)[images] = getattr(counts, f.name)
+        for own, others in zip(self.columns, counts.columns, strict=True):
+            own[images] = others
 
     def per_image(self, images: int) -> "LayerCounts":
         """Counts by patch, image after image, summed over the patches of each image."""
-        return LayerCounts(*(getattr(self, f.name).unflatten(0, (images, -1)).sum(1) for f in fields(self)))
+        return LayerCounts(*(column.unflatten(0, (images, -1)).sum(1) for column in self.columns))
 
     @property
     def overhead(self) -> Tensor:

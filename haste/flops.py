@@ -1,14 +1,10 @@
 """The FLOP report: what was executed and what was not, per image and per layer, from what ran."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
 
 from haste.steering import Record
 
 _PARTS = ("dense", "skipped", "merged", "convolution", "hash", "merge")
-_COUNTED = (*_PARTS, "channels", "buckets")
 
 
 @dataclass(frozen=True)
@@ -55,16 +51,16 @@ class FlopReport:
     @classmethod
     def from_record(cls, record: Record) -> "FlopReport":
         """Sum a record of one forward pass; ValueError when nothing was recorded."""
-        if not record.layers:
-            raise ValueError("nothing was recorded: run a converted model inside `with haste.recording()`")
-        counts = {part: torch.stack([getattr(one, part) for one in record.layers.values()]) for part in _COUNTED}
-        by_image = zip(*(counts[part].sum(0).tolist() for part in _PARTS), strict=True)
-        by_layer = zip(*(counts[part].sum(1).tolist() for part in _COUNTED), strict=True)
-        layers = {name: _layer(row) for name, row in zip(record.layers, by_layer, strict=True)}
-        return cls(tuple(Flops(*row) for row in by_image), layers, Flops(*(int(counts[p].sum()) for p in _PARTS)))
+        names, table = record.table()
+        by_image = table[:, : len(_PARTS)].sum(0).T.tolist()
+        by_layer = table.sum(2).tolist()
+        total = table[:, : len(_PARTS)].sum((0, 2)).tolist()
+        layers = {name: _layer(*row) for name, row in zip(names, by_layer, strict=True)}
+        return cls(tuple(Flops(*row) for row in by_image), layers, Flops(*total))
 
 
-def _layer(row: Sequence[int]) -> LayerFlops:
-    *parts, channels, buckets = row
+def _layer(
+    dense: int, skipped: int, merged: int, convolution: int, hash_cost: int, merge: int, channels: int, buckets: int
+) -> LayerFlops:
     ratio = 1 - buckets / channels if channels else 0.0
-    return LayerFlops(**dict(zip(_PARTS, parts, strict=True)), compression_ratio=ratio)
+    return LayerFlops(dense, skipped, merged, convolution, hash_cost, merge, ratio)

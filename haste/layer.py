@@ -1,6 +1,6 @@
 """One operation of a program: how the kernel sees it, which level it runs at, and what its counts mean."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Literal, TypeAlias
 
@@ -10,7 +10,6 @@ from torch import Tensor
 from haste import kernel
 from haste.config import HasteConfig, Level
 from haste.conv import HasteConv2d
-from haste.counts import LayerCounts
 from haste.geometry import PatchGrid
 from haste.hashing import hash_flops, hyperplanes
 from haste.steering import levels_of
@@ -102,7 +101,7 @@ class Counting:
     def __init__(self, layers: Sequence[Layer]) -> None:
         self._rows = torch.tensor([row for row, layer in enumerate(layers) if layer.flops])
         own = [layer for layer in layers if layer.flops]
-        self._names = [layer.operation.name for layer in own]
+        self.names = [layer.operation.name for layer in own]
         weighing = [layer.converted is not None and layer.converted.config.merge == "projection" for layer in own]
 
         def column(values: Sequence[int]) -> Tensor:
@@ -112,17 +111,15 @@ class Counting:
         self._counted = column([layer.converted is not None for layer in own]).bool()
         self._a_mac, self._a_weight = 2 * outputs, outputs * (1 + column(weighing))
 
-    def of(self, counted: Tensor) -> Iterator[tuple[str, LayerCounts]]:
-        """(operations, N, 7) int64 of the kernel -> by name the counts of the specification, where there are any."""
+    def table(self, counted: Tensor) -> Tensor:
+        """(operations, N, 7) int64 of the kernel -> (names, 8, N): `LayerCounts` of every layer that has a name."""
         counted = counted[self._rows] * self._counted[..., None]
         executed, zeros, filters, input_flops, hash_cost, channels, buckets = counted.unbind(2)
         dense = self._dense.expand_as(executed)
         convolution = torch.where(self._counted, self._a_mac * executed, dense)
         skipped, merge = self._a_mac * zeros, self._a_weight * filters + input_flops
         merged = dense - convolution - skipped
-        whole = torch.stack((dense, skipped, merged, convolution, hash_cost, merge, channels, buckets), 1)
-        for name, rows in zip(self._names, whole, strict=True):
-            yield name, LayerCounts(*rows)
+        return torch.stack((dense, skipped, merged, convolution, hash_cost, merge, channels, buckets), 1)
 
 
 @cache

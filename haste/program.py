@@ -129,8 +129,7 @@ class Program:
         counts = torch.empty(len(self.layers), n, 7, dtype=torch.int64)
         self._native.run(images.detach().contiguous(), self._levels(n, forms), logits, counts, times)
         if record := current_record():
-            for name, counted in self._counting.of(counts):
-                record.add(name, counted)
+            record.add_program(self._counting.names, self._counting.table(counts))
         return logits
 
     def _levels(self, images: int, forms: Forms | None) -> Tensor:

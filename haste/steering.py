@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
 
 from haste.config import Level, check_level
 from haste.counts import LayerCounts
@@ -12,11 +14,37 @@ _LEVELS: ContextVar[tuple[Level, ...] | Level | None] = ContextVar("haste_levels
 _RECORD: ContextVar["Record | None"] = ContextVar("haste_record", default=None)
 
 
-@dataclass
 class Record:
-    """Counts by layer name of one forward pass; a layer that runs twice for the same images adds up."""
+    """Counts by layer of one forward pass; a layer that runs twice for the same images adds up."""
 
-    layers: dict[str, LayerCounts] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._layers: dict[str, LayerCounts] = {}
+        self._program: tuple[Sequence[str], Tensor] | None = None  # all of one forward, until somebody asks by layer
+
+    @property
+    def layers(self) -> dict[str, LayerCounts]:
+        """The counts by layer name, in the order in which they ran."""
+        if self._program is not None:
+            (names, table), self._program = self._program, None
+            for name, rows in zip(names, table, strict=True):
+                self.add(name, LayerCounts(*rows))
+        return self._layers
+
+    def table(self) -> tuple[Sequence[str], Tensor]:
+        """The layers' names, and (layers, 8, N) int64: the fields of their `LayerCounts`. ValueError where none ran."""
+        if self._program is not None:
+            return self._program
+        if not self._layers:
+            raise ValueError("nothing was recorded: run a converted model inside `with haste.recording()`")
+        return list(self._layers), torch.stack([torch.stack(one.columns) for one in self._layers.values()])
+
+    def add_program(self, names: Sequence[str], table: Tensor) -> None:
+        """The same as adding each layer of a `table`, without a tensor for every number."""
+        if self._program is None and not self._layers:
+            self._program = names, table
+        else:
+            for name, rows in zip(names, table, strict=True):
+                self.add(name, LayerCounts(*rows))
 
     def add(self, layer: str, counts: LayerCounts) -> None:
         before = self.layers.get(layer)
@@ -24,7 +52,7 @@ class Record:
             raise ValueError(
                 f"one recording holds one batch: {layer} saw {len(before.dense)} images, then {len(counts.dense)}"
             )
-        self.layers[layer] = counts if before is None else before + counts
+        self._layers[layer] = counts if before is None else before + counts
 
 
 @contextmanager

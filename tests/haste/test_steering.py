@@ -82,3 +82,20 @@ def test_a_layer_that_runs_twice_adds_up_and_two_batches_are_refused() -> None:
     assert record.layers["conv"].dense.tolist() == [20, 20]
     with pytest.raises(ValueError, match="conv saw 2 images, then 3"):
         record.add("conv", LayerCounts.of_dense(3, 10))
+
+
+def test_a_program_is_recorded_as_its_layers_one_by_one_would_be() -> None:
+    table = torch.arange(2 * 8 * 3).view(2, 8, 3)
+    rows = [LayerCounts(*layer) for layer in table]
+    whole, single = Record(), Record()
+    whole.add_program(["a", "b"], table)
+    for name, counts in zip("ab", rows, strict=True):
+        single.add(name, counts)
+    for record in (whole, single):
+        names, found = record.table()
+        assert list(names) == list(record.layers) == ["a", "b"]
+        assert torch.equal(found, table)
+    whole.add_program(["b", "c"], table)  # some run twice, some for the first time
+    assert list(whole.layers) == ["a", "b", "c"]
+    assert torch.equal(whole.layers["b"].dense, rows[1].dense + rows[0].dense)
+    assert torch.equal(whole.table()[1][2], table[1])
