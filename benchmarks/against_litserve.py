@@ -25,6 +25,7 @@ from benchmarks.servers import export, peer_versions, running, servers
 from haste.models import DEFAULT
 
 _WARM_UP_RATE, _WARM_UP_SECONDS = 5.0, 4.0
+_ENOUGH = 0.99
 
 
 def main() -> int:
@@ -85,8 +86,11 @@ def load(title: str, target: Target, payloads: Sequence[Payload], times: Times, 
 
 
 def holding(summary: Summary) -> bool:
-    """Whether every request was answered, and p99 from the schedule is within the bound."""
-    return summary.answered == summary.offered and summary.p99_ms is not None and summary.p99_ms <= summary.deadline_ms
+    """Whether p99 of all that was offered, from the schedule, is within the bound: what was refused is beyond any.
+
+    So a server that answers one in a hundred too late and one that refuses it are judged alike.
+    """
+    return summary.attainment is not None and summary.attainment >= _ENOUGH
 
 
 def held(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
