@@ -11,7 +11,7 @@ from app.contract import Engine, Prepared
 from app.decoders import Decoders
 from app.errors import ServiceError, TooManyPixels
 from app.images import ImageLimits, decode
-from app.small_jpeg import decode_small
+from app.small_jpeg import decode_small, may_be_small
 from app.uploads import at_index
 
 
@@ -43,20 +43,22 @@ class Preparation:
 
     async def _one(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
         """A small JPEG at once, one a turn of the loop, which takes less than to wake a thread; else in a thread."""
-        async with self._turn:
-            started = time.perf_counter()
-            if (image := decode_small(data, self._limits)) is not None:
-                prepared = self._prepare(model, image, started)
-                await asyncio.sleep(0)
-                return prepared
-        return await self._decoders.run(partial(self._decode, model, data))
+        try:
+            if may_be_small(data, self._limits):
+                async with self._turn:
+                    started = time.perf_counter()
+                    image = decode_small(data, self._limits)
+                    small = None if image is None else self._prepare(model, image, started)
+                    await asyncio.sleep(0)
+                if small is not None:
+                    return small
+            return await self._decoders.run(partial(self._decode, model, data))
+        except MemoryError:
+            raise TooManyPixels("the image needs more memory than there is now") from None
 
     def _decode(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
         started = time.perf_counter()
-        try:
-            return self._prepare(model, decode(data, self._limits), started)
-        except MemoryError:
-            raise TooManyPixels("the image needs more memory than there is now") from None
+        return self._prepare(model, decode(data, self._limits), started)
 
     def _prepare(self, model: str, image: Image.Image, started: float) -> tuple[Prepared, float, float]:
         """The network's input, and the seconds that decoding took, since `started`, and that this takes."""

@@ -6,21 +6,26 @@ from PIL import Image
 from app.images import ImageLimits
 
 SMALL_BYTES, SMALL_SIDE = 4096, 64
-_START, _PLAIN = b"\xff\xd8", ("YCbCr", "Gray")
+_START, _COLOURS = b"\xff\xd8", ("YCbCr", "Gray")
+_ELSEWHERE = (b"Exif", b"Orientation", b"\xff\xc2")
+"""EXIF or XMP data may turn the picture, and a progressive one may have hundreds of scans."""
+
+
+def may_be_small(data: bytes, limits: ImageLimits) -> bool:
+    """Whether `decode_small` is worth a try, by a look at the bytes."""
+    within = len(data) <= min(SMALL_BYTES, limits.max_image_bytes)
+    return within and data.startswith(_START) and not any(mark in data for mark in _ELSEWHERE)
 
 
 def decode_small(data: bytes, limits: ImageLimits) -> Image.Image | None:
-    """What `images.decode` gives, to the bit; None where that has to look: a JPEG not of this kind, or no JPEG.
+    """What `images.decode` gives, to the bit; None where that has to look: over a limit, damaged, of four colours.
 
-    One call of libjpeg-turbo, which Pillow is built on too, without the many small steps that Pillow takes in Python.
-    Whatever is damaged, turned by its EXIF data, of four colours or over a limit is left to it.
+    One call of libjpeg-turbo, which Pillow uses too, without the many small steps that Pillow takes in Python.
     """
-    if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or not data.startswith(_START) or b"Exif" in data:
-        return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if max(height, width) > SMALL_SIDE or height * width > limits.max_image_pixels or colours not in _PLAIN:
+        if max(height, width) > SMALL_SIDE or height * width > limits.max_image_pixels or colours not in _COLOURS:
             return None
         return Image.fromarray(simplejpeg.decode_jpeg(data))
-    except ValueError:
+    except Exception:  # noqa: BLE001  whatever it cannot do, 4:4:1 subsampling for one, the other decoder may
         return None

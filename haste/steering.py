@@ -40,7 +40,8 @@ class Record:
 
     def add_program(self, names: Sequence[str], table: Tensor) -> None:
         """The same as adding each layer of a `table`, without a tensor for every number."""
-        if self._program is None and not self._layers:
+        alone = self._program is None and not self._layers
+        if alone and len(set(names)) == len(names):  # a layer that runs twice has two rows
             self._program = names, table
         else:
             for name, rows in zip(names, table, strict=True):

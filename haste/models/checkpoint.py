@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from haste.models.registry import create_model
 
 _WRAPPERS = ("state_dict", "model")
-_COUNTER = ".num_batches_tracked"
+_COUNTER, _MOST_CLASSES = ".num_batches_tracked", 100_000
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
 
 
@@ -34,14 +34,15 @@ def load_checkpoint(model: nn.Module, path: str | Path, sha256: str | None = Non
 
 
 def model_from_checkpoint(name: str, path: str | Path, sha256: str | None = None) -> tuple[nn.Module, str]:
-    """`create_model(name)` with as many classes as the checkpoint's `fc.weight` has rows, and the file's sha256.
+    """`create_model(name)` with as many classes as the checkpoint's last linear layer has rows, and the file's sha256.
 
     The model is loaded and in evaluation mode. Raises CheckpointError as `load_checkpoint` does, ValueError for an
     unknown name.
     """
     state, found = read_checkpoint(path, sha256)
-    head = state.get("fc.weight")
-    classes = head.shape[0] if head is not None and head.ndim == 2 and head.shape[0] <= 100_000 else None
+    linear = sorted(key for key, weight in state.items() if weight.ndim == 2)  # `classifier.6.weight` is VGG's last
+    rows = len(state[linear[-1]]) if linear else None
+    classes = rows if rows is not None and rows <= _MOST_CLASSES else None
     model = create_model(name, classes)
     _copy_into(model, state, Path(path))
     return model.eval(), found

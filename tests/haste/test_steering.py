@@ -99,3 +99,11 @@ def test_a_program_is_recorded_as_its_layers_one_by_one_would_be() -> None:
     assert list(whole.layers) == ["a", "b", "c"]
     assert torch.equal(whole.layers["b"].dense, rows[1].dense + rows[0].dense)
     assert torch.equal(whole.table()[1][2], table[1])
+
+
+def test_a_layer_that_a_program_runs_twice_adds_up() -> None:
+    table, record = torch.arange(2 * 8 * 3).view(2, 8, 3), Record()
+    record.add_program(["a", "a"], table)
+    names, found = record.table()
+    assert list(names) == ["a"]
+    assert torch.equal(found, table.sum(0, keepdim=True))
