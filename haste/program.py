@@ -129,7 +129,8 @@ class Program:
         counts = torch.empty(len(self.layers), n, 7, dtype=torch.int64)
         self._native.run(images.detach().contiguous(), self._levels(n, forms), logits, counts, times)
         if record := current_record():
-            record.add_program(self._counting.names, self._counting.table(counts))
+            for name, rows in zip(self._counting.names, self._counting.table(counts).unbind(), strict=True):
+                record.add_rows(name, rows)
         return logits
 
     def _levels(self, images: int, forms: Forms | None) -> Tensor:

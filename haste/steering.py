@@ -18,42 +18,30 @@ class Record:
     """Counts by layer of one forward pass; a layer that runs twice for the same images adds up."""
 
     def __init__(self) -> None:
-        self._layers: dict[str, LayerCounts] = {}
-        self._program: tuple[Sequence[str], Tensor] | None = None  # all of one forward, until somebody asks by layer
+        self._rows: dict[str, Tensor] = {}
 
     @property
     def layers(self) -> dict[str, LayerCounts]:
         """The counts by layer name, in the order in which they ran."""
-        if self._program is not None:
-            (names, table), self._program = self._program, None
-            for name, rows in zip(names, table, strict=True):
-                self.add(name, LayerCounts(*rows))
-        return self._layers
+        return {layer: LayerCounts(*rows) for layer, rows in self._rows.items()}
 
-    def table(self) -> tuple[Sequence[str], Tensor]:
+    def table(self) -> tuple[list[str], Tensor]:
         """The layers' names, and (layers, 8, N) int64: the fields of their `LayerCounts`. ValueError where none ran."""
-        if self._program is not None:
-            return self._program
-        if not self._layers:
+        if not self._rows:
             raise ValueError("nothing was recorded: run a converted model inside `with haste.recording()`")
-        return list(self._layers), torch.stack([torch.stack(one.columns) for one in self._layers.values()])
-
-    def add_program(self, names: Sequence[str], table: Tensor) -> None:
-        """The same as adding each layer of a `table`, without a tensor for every number."""
-        alone = self._program is None and not self._layers
-        if alone and len(set(names)) == len(names):  # a layer that runs twice has two rows
-            self._program = names, table
-        else:
-            for name, rows in zip(names, table, strict=True):
-                self.add(name, LayerCounts(*rows))
+        return list(self._rows), torch.stack(list(self._rows.values()))
 
     def add(self, layer: str, counts: LayerCounts) -> None:
-        before = self.layers.get(layer)
-        if before is not None and before.dense.shape != counts.dense.shape:
+        self.add_rows(layer, torch.stack(counts.columns))
+
+    def add_rows(self, layer: str, rows: Tensor) -> None:
+        """The same for (8, N) int64, the fields of a `LayerCounts` in order."""
+        before = self._rows.get(layer)
+        if before is not None and before.shape != rows.shape:
             raise ValueError(
-                f"one recording holds one batch: {layer} saw {len(before.dense)} images, then {len(counts.dense)}"
+                f"one recording holds one batch: {layer} saw {before.shape[1]} images, then {rows.shape[1]}"
             )
-        self._layers[layer] = counts if before is None else before + counts
+        self._rows[layer] = rows if before is None else before + rows
 
 
 @contextmanager

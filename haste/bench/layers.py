@@ -59,9 +59,10 @@ def layer_table(
             model.forms = always(form)
             with num_hyperplanes(level), recording() as record:
                 rows = model.timed(images)
+            executed = record.layers
             for row in rows:
                 if turn and row.name in layers and form in ("dense", *possible.get(row.name, ())):
-                    key, counts = (level, form, row.name), record.layers[row.name]
+                    key, counts = (level, form, row.name), executed[row.name]
                     times.setdefault(key, []).append(row)
                     kept[key] = int(counts.convolution.sum()) / int(counts.dense.sum())
             if progress is not None:

@@ -84,26 +84,16 @@ def test_a_layer_that_runs_twice_adds_up_and_two_batches_are_refused() -> None:
         record.add("conv", LayerCounts.of_dense(3, 10))
 
 
-def test_a_program_is_recorded_as_its_layers_one_by_one_would_be() -> None:
+def test_rows_are_recorded_as_the_counts_whose_fields_they_are() -> None:
     table = torch.arange(2 * 8 * 3).view(2, 8, 3)
-    rows = [LayerCounts(*layer) for layer in table]
-    whole, single = Record(), Record()
-    whole.add_program(["a", "b"], table)
-    for name, counts in zip("ab", rows, strict=True):
-        single.add(name, counts)
-    for record in (whole, single):
+    by_rows, by_counts = Record(), Record()
+    for name, rows in zip("ab", table, strict=True):
+        by_rows.add_rows(name, rows)
+        by_counts.add(name, LayerCounts(*rows))
+    for record in (by_rows, by_counts):
         names, found = record.table()
-        assert list(names) == list(record.layers) == ["a", "b"]
+        assert names == list(record.layers) == ["a", "b"]
         assert torch.equal(found, table)
-    whole.add_program(["b", "c"], table)  # some run twice, some for the first time
-    assert list(whole.layers) == ["a", "b", "c"]
-    assert torch.equal(whole.layers["b"].dense, rows[1].dense + rows[0].dense)
-    assert torch.equal(whole.table()[1][2], table[1])
-
-
-def test_a_layer_that_a_program_runs_twice_adds_up() -> None:
-    table, record = torch.arange(2 * 8 * 3).view(2, 8, 3), Record()
-    record.add_program(["a", "a"], table)
-    names, found = record.table()
-    assert list(names) == ["a"]
-    assert torch.equal(found, table.sum(0, keepdim=True))
+    by_rows.add_rows("b", table[0])
+    assert torch.equal(by_rows.layers["b"].dense, table[1, 0] + table[0, 0])
+    assert torch.equal(by_rows.table()[1][1], table[1] + table[0])
