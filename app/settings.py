@@ -121,8 +121,9 @@ class Settings(BaseSettings):
         ge=1,
         le=600_000,
         description="The latency objective: the deadline of an image whose request names none. "
-        "What could not be in time even at the lowest L is answered 429 at once; 422 where a deadline "
-        "that the request names is shorter than this machine ever takes.",
+        "What could not be in time behind what waits, even at the lowest L, is answered 429 at once; 422 where a "
+        "deadline that the request names is shorter than this machine ever takes. An idle engine takes an image "
+        "without a deadline of its own whatever the objective.",
     )
     L_min: Annotated[int | Literal["exact", "dense"], BeforeValidator(_level)] = Field(
         8, description="The controller never goes under this level."
