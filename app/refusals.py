@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.errors import error_response
+from app.errors import error_response, stopping
 from app.log import new_request_id, request_id
 from app.middleware import HEADER
 
@@ -54,7 +54,7 @@ HEAD_TOO_LARGE = Refusal(
     "The request's head is too large",
     f"it may have {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} header fields",
 )
-STOPPING = Refusal(503, "unavailable", "Not serving now", "the service is stopping")
+STOPPING = Refusal(503, "unavailable", "Not serving now", stopping().detail)
 FULL = Refusal(503, "unavailable", "Not serving now", "as many connections are open as may be; come back later")
 
 
