@@ -126,6 +126,8 @@ TABLE: dict[type[ServiceError], Problem] = {
     EngineFailure: Problem(500, "engine-failure", "The service failed", "error"),
     Unavailable: Problem(503, "unavailable", "Not serving now", "rejected"),
 }
+METHOD_NOT_ALLOWED = Problem(405, "method-not-allowed", "Method Not Allowed", "bad_input")
+INTERNAL = Problem(500, "internal", "The service failed", "error")
 REJECTIONS = tuple(problem.rejection for problem in TABLE.values() if problem.rejection is not None)
 
 _SHORT = reprlib.Repr()
@@ -173,7 +175,7 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     name, detail = {
         404: ("not-found", f"no such path: {named(request.url.path)}; /docs lists them"),
-        405: ("method-not-allowed", f"{named(request.method)} is not allowed here"),
+        405: (METHOD_NOT_ALLOWED.name, f"{named(request.method)} is not allowed here"),
     }.get(error.status_code, ("http-error", error.detail))
     response = error_response(request.scope["path"], error.status_code, name, error.detail, detail)
     response.headers.update(error.headers or {})

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import error_response
+from app.errors import INTERNAL, error_response
 from app.log import accepted_request_id, request_id
 from app.metrics import UNMATCHED, Metrics
 
@@ -77,7 +77,7 @@ class RequestMiddleware:
             if status:
                 raise  # the answer has begun; the server can only cut it off
             detail = "a fault of ours; the log has the details under this request id"
-            answer = error_response(scope["path"], 500, "internal", "The service failed", detail)
+            answer = error_response(scope["path"], INTERNAL.status, INTERNAL.name, INTERNAL.title, detail)
             await answer(scope, receive, send_with_id)
         finally:
             self._finish(scope, status or 499, time.perf_counter() - started)

@@ -321,21 +321,6 @@ class ProblemAnswer(BaseModel):
     request_id: str
 
 
-PROBLEM: dict[str, Any] = {
-    "model": ProblemAnswer,
-    "content": {
-        "application/problem+json": {
-            "example": {
-                "type": "urn:haste:problem:invalid-parameter",
-                "title": "Invalid parameter",
-                "detail": "L must be a whole number in 1..32, 'exact' or 'dense', not 99",
-                "request_id": "01M6Z3K2F0D8Q4V9N1XJ7T5RBC",
-            }
-        }
-    },
-}
-
-
 class ProtocolError(BaseModel):
     """An error as the Open Inference Protocol has it."""
 

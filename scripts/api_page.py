@@ -7,7 +7,7 @@ from typing import Any
 from result_tables import NOTE, table
 
 from app import refusals
-from app.errors import TABLE, ClientGone
+from app.errors import INTERNAL, METHOD_NOT_ALLOWED, TABLE, ClientGone
 from app.main import create_app
 from app.settings import Settings
 
@@ -42,7 +42,8 @@ def api_page() -> str:
 
 def _errors() -> str:
     """All of them but the one that no client is there to read."""
-    every = [(problem.status, problem.name, problem.title) for kind, problem in TABLE.items() if kind is not ClientGone]
+    kinds = [problem for kind, problem in TABLE.items() if kind is not ClientGone]
+    every = [(problem.status, problem.name, problem.title) for problem in (*kinds, METHOD_NOT_ALLOWED, INTERNAL)]
     every += [
         (refusal.status, refusal.name, refusal.title)
         for refusal in vars(refusals).values()

@@ -13,8 +13,8 @@ from app.parameters import Choice, choose, collect, from_text, model_is_known, w
 from app.routes.access import check_may_use, service_of
 from app.routes.direct import DirectRoute
 from app.routes.examples import CLASSIFY_BODY, CLASSIFY_PARAMETERS
+from app.routes.problems import problems
 from app.schemas import (
-    PROBLEM,
     Classification,
     Classifications,
     FlopsAnswer,
@@ -33,7 +33,7 @@ router = APIRouter(tags=["classify"], route_class=DirectRoute)
     summary="Classify one image or several",
     responses={
         200: {"model": Classification | Classifications, "description": "One object, or one a image in `results`"},
-        **dict.fromkeys((400, 401, 408, 413, 415, 422, 429, 500, 503), PROBLEM),
+        **problems(400, 401, 408, 413, 415, 422, 429, 500, 503),
     },
     openapi_extra={"requestBody": CLASSIFY_BODY, "parameters": CLASSIFY_PARAMETERS},
 )

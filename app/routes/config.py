@@ -4,7 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from app.routes.access import check_may_change, check_may_use, service_of
 from app.routes.examples import CONFIG_BODY
-from app.schemas import PROBLEM, Bounds, ConfigAnswer, ControllerAnswer, ModelConfig, StandingAnswer
+from app.routes.problems import problems
+from app.schemas import Bounds, ConfigAnswer, ControllerAnswer, ModelConfig, StandingAnswer
 from app.service import Service
 from app.uploads import read_object
 
@@ -15,7 +16,7 @@ router = APIRouter(tags=["config"])
     "/config",
     summary="What can be changed, with bounds",
     response_model=ConfigAnswer,
-    responses={401: PROBLEM},
+    responses=problems(401),
 )
 async def read(request: Request) -> Response:
     """The current values and the version, which the ETag repeats."""
@@ -45,7 +46,7 @@ for _method in ("PATCH", "POST"):
         operation_id=f"change_config_{_method.lower()}",
         summary="Change L, merge rule, tolerance or the objective, of all models or of one",
         response_model=ConfigAnswer,
-        responses=dict.fromkeys((400, 401, 403, 408, 412, 413, 415, 422, 500), PROBLEM),
+        responses=problems(400, 401, 403, 408, 412, 413, 415, 422, 500),
         openapi_extra={"requestBody": CONFIG_BODY},
     )
 

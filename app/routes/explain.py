@@ -11,7 +11,8 @@ from app.log import request_id
 from app.parameters import EXPLAIN_NAMES, choose_explained, collect, from_text, model_is_known
 from app.routes.access import check_may_use, service_of
 from app.routes.examples import EXPLAIN_BODY, EXPLAIN_PARAMETERS, EXPLAINED
-from app.schemas import PROBLEM, ExplainAnswer, LevelAnswer, TotalTimingAnswer
+from app.routes.problems import problems
+from app.schemas import ExplainAnswer, LevelAnswer, TotalTimingAnswer
 from app.uploads import body_parser, read_body
 
 router = APIRouter(tags=["classify"])
@@ -23,7 +24,7 @@ router = APIRouter(tags=["classify"])
     response_model=ExplainAnswer,
     responses={
         200: EXPLAINED,
-        **dict.fromkeys((400, 401, 404, 408, 413, 415, 422, 429, 500, 503), PROBLEM),
+        **problems(400, 401, 404, 408, 413, 415, 422, 429, 500, 503),
     },
     openapi_extra={"requestBody": EXPLAIN_BODY, "parameters": EXPLAIN_PARAMETERS},
 )

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
 from app.routes.access import service_of
-from app.schemas import PROBLEM
+from app.routes.problems import problems
 
 router = APIRouter(tags=["operation"], default_response_class=PlainTextResponse)
 
@@ -14,7 +14,7 @@ async def livez() -> str:
     return "ok"
 
 
-@router.get("/startupz", summary="Whether every model was loaded", responses={503: PROBLEM})
+@router.get("/startupz", summary="Whether every model was loaded", responses=problems(503))
 async def startupz(request: Request) -> str:
     service_of(request).check_loaded()
     return "ok"
@@ -23,7 +23,7 @@ async def startupz(request: Request) -> str:
 @router.get(
     "/readyz",
     summary="Whether requests are taken: every model was loaded, and the service is not stopping",
-    responses={503: PROBLEM},
+    responses=problems(503),
 )
 async def readyz(request: Request) -> str:
     service_of(request).check_started()

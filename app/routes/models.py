@@ -9,16 +9,17 @@ from app.contract import Calibration, ModelInfo
 from app.routes.access import check_may_use, service_of
 from app.routes.loading import load, unload
 from app.routes.model_paths import NAME
-from app.schemas import PROBLEM, CalibrationAnswer, ModelAnswer, ModelsAnswer, ModelState, PointAnswer
+from app.routes.problems import problems
+from app.schemas import CalibrationAnswer, ModelAnswer, ModelsAnswer, ModelState, PointAnswer
 
 router = APIRouter(tags=["models"])
 _DOCUMENTED: dict[str, Any] = {
     "openapi_extra": NAME,
-    "responses": dict.fromkeys((401, 403, 404, 500, 503), PROBLEM),
+    "responses": problems(401, 403, 404, 500, 503),
 }
 
 
-@router.get("/models", summary="What is served", responses={401: PROBLEM})
+@router.get("/models", summary="What is served", responses=problems(401))
 async def models(request: Request) -> ModelsAnswer:
     """Classes, input size, where the weights come from, and the latency frontier measured here."""
     check_may_use(request)
