@@ -100,6 +100,8 @@ def from_csv(path: Path) -> Times:
                 times.append(_time(cell, times[-1] if times else 0.0, f"{path}, line {rows.line_num}"))
                 if len(times) > MOST_ARRIVALS:
                     raise ValueError(f"{path}: more than {MOST_ARRIVALS} arrivals")
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a CSV of times ({error})") from None
     if not times:

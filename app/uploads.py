@@ -134,8 +134,10 @@ def _from_json(body: bytes, limits: UploadLimits) -> Upload:
     if "image" in values and "images" in values:
         raise InvalidParameter("'image' and 'images' are both given; send one of them")
     encoded: Any = values.pop("images", None) if "images" in values else [values.pop("image", None)]
-    if not isinstance(encoded, list) or not encoded:
+    if not isinstance(encoded, list):
         raise InvalidParameter(f"'images' must be a list of base64 texts, not {named_value(encoded)}")
+    if not encoded:
+        raise InvalidParameter("'images' is empty; it must hold at least one base64 text")
     limits.check_images(len(encoded))
     images = [from_base64(text, index, len(encoded)) for index, text in enumerate(encoded)]
     return Upload(images, list(values.items())).check(limits)

@@ -111,8 +111,11 @@ async def try_once(session: aiohttp.ClientSession, target: Target, payload: Payl
     except (aiohttp.ClientError, OSError) as error:
         raise ValueError(f"{target.url} {_reason(error)}") from None
     if 300 <= status < 500 and status not in (408, 429):
-        remedy = "; --no-deadline-sent leaves deadline_ms out" if "deadline_ms" in target.url.query else ""
-        raise ValueError(f"{target.url} answers {status}: {_detail(body)}{remedy}")
+        detail = _detail(body)
+        remedy = (
+            "; --no-deadline-sent leaves it out" if "deadline" in detail and "deadline_ms" in target.url.query else ""
+        )
+        raise ValueError(f"{target.url} answers {status}: {detail}{remedy}")
 
 
 def _reason(error: Exception) -> str:

@@ -132,6 +132,11 @@ def test_a_file_that_holds_something_else_is_refused_by_line_and_value(tmp_path:
         from_csv(file)
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"absent\.csv: No such file"):
+        from_csv(tmp_path / "absent.csv")
+
+
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (file := tmp_path / "trace.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="not a CSV of times"):

@@ -73,6 +73,6 @@ def test_an_npz_of_something_else_is_refused(
 
 def test_what_holds_no_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"x")
-    for path, message in (("absent", "no such file"), ("", "no images"), ("broken.npz", "not an npz")):
+    for path, message in (("absent", "no such file"), ("", "no images"), ("broken.npz", "neither a folder")):
         with pytest.raises(ValueError, match=message):
             read_images(tmp_path / path, CLASSES)

@@ -111,6 +111,9 @@ def test_a_first_request_that_is_refused_says_why_before_the_load(service: FakeS
         attempt(target_of(service, deadline_ms="100"))
     with pytest.raises(ValueError, match=r"deadline_ms is unknown$"):
         attempt(target_of(service))
+    service.answer = {"detail": "L must be 1..32, not 33"}
+    with pytest.raises(ValueError, match=r"not 33$"):
+        attempt(target_of(service, deadline_ms="100"))
 
 
 @pytest.mark.parametrize("status", [200, 408, 429, 503])
