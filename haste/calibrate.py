@@ -16,6 +16,7 @@ from haste.calibration import Calibration, Identity, Point, Times, on_frontier
 from haste.config import HasteConfig, Level, check_level
 from haste.conv import HasteConv2d
 from haste.evaluate import Evaluation, evaluate
+from haste.isotonic import rising
 from haste.layer import Form, always
 from haste.program import CompiledModel
 from haste.steering import num_hyperplanes
@@ -131,7 +132,22 @@ def _time_layers(model: CompiledModel, turns: _Turns, levels: Sequence[Level]) -
         own["dense"] = _median(taken[batch, "dense", layer, "dense"])
         if form in forms.get(layer, ()):
             own[form] = _median(values)
+    for by_level in times.values():
+        smooth(by_level)
     return times, {batch: _median(values) for batch, values in calls.items()}
+
+
+def smooth(by_level: dict[str, dict[str, dict[Form, float]]]) -> None:
+    """Let no layer that skips zeros take longer at a lower L, where more is near zero: only noise says that it does.
+
+    Merging is left alone: a lower L merges more filters, which may well take longer.
+    """
+    levels = sorted((level for level in by_level if level.isdecimal()), key=int)
+    for layer in by_level[levels[0]] if levels else ():
+        rows = [by_level[level][layer] for level in levels]
+        if all("zeros" in row for row in rows):
+            for row, value in zip(rows, rising([row["zeros"] for row in rows]), strict=True):
+                row["zeros"] = round(value, 4)
 
 
 def runs_of(levels: Sequence[Level]) -> list[tuple[Level, Form]]:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from haste import kernel
-from haste.calibrate import calibrate, identity_of
+from haste.calibrate import calibrate, identity_of, smooth
 from haste.calibration import Calibration, Identity, Point, on_frontier
 from haste.config import HasteConfig, LayerConfig, Level
 from haste.conv import HasteConv2d
@@ -223,3 +223,13 @@ def test_what_cannot_be_measured_is_refused(found: Calibration) -> None:
     with pytest.raises(ValueError, match="99"):
         calibrate(network(), IMAGES, levels=(99,))
     assert isinstance(found.identity, Identity)
+
+
+def test_a_layer_that_skips_takes_no_longer_at_a_lower_level_and_noise_is_shared_out() -> None:
+    def row(zeros: float, merge: float) -> dict[str, dict[Form, float]]:
+        return {"conv1": {"dense": 5.0, "zeros": zeros, "merge": merge}, "fc": {"dense": 1.0}}
+
+    times = {"dense": row(9.0, 9.0), "20": row(4.0, 2.0), "8": row(5.0, 3.0), "12": row(4.5, 1.0)}
+    smooth(times)
+    assert [times[level]["conv1"]["zeros"] for level in ("8", "12", "20", "dense")] == [4.5, 4.5, 4.5, 9.0]
+    assert [times[level]["conv1"]["merge"] for level in ("8", "12", "20")] == [3.0, 1.0, 2.0]
