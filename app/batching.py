@@ -10,11 +10,13 @@ from typing import Any, Generic, TypeVar
 
 from app.contract import Level
 from app.controller import Controller
-from app.objective import CALL_SECONDS, ON_TIME, Change
+from app.objective import CALL_SECONDS, LEAVES, ON_TIME, Change
 from app.plan import Batch, without
+from app.reserve import Reserve
 
 T = TypeVar("T")
 _TRUST_SECONDS, _CLOSED_SECONDS = 1.0, 5.0
+_LEAST_ROOM = 0.5  # of a deadline, whatever experience says
 
 
 @dataclass(eq=False)
@@ -22,7 +24,8 @@ class Job(Generic[T]):
     """One image of a request, in seconds on the clock.
 
     level: a contract where it is one; None: the controller's choice, not under `min_level`. firm: the deadline was
-    asked for by the client; one that is only the objective's is never refused where nothing else waits.
+    asked for by the client; one that is only the objective's is never refused where nothing else waits. reserve: what
+    experience adds to the time that is left for what comes before and after the engine.
     """
 
     model: str
@@ -32,10 +35,14 @@ class Job(Generic[T]):
     deadline: float
     firm: bool
     payload: T
+    reserve: float = 0.0
 
     def __post_init__(self) -> None:
-        """`due`: when its batch should end; some of the time is left for what comes before and after the engine."""
-        self.due = self.arrived + ON_TIME * (self.deadline - self.arrived)
+        """`room`: seconds in which its batch must end. `due`: when it should. `leaves_by`: when its answer should."""
+        whole = self.deadline - self.arrived
+        self.room = ON_TIME * whole
+        self.due = self.arrived + max(self.room - self.reserve, _LEAST_ROOM * whole)
+        self.leaves_by = self.arrived + LEAVES * whole
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Batching(Generic[T]):
         self._busy_until: float | None = None
         self.closed_for: str | None = None  # why nothing is accepted now
         self._measured_at = -math.inf
+        self._reserve = Reserve()
 
     def depth(self, model: str | None = None) -> int:
         """Images that wait, of one model or of all."""
@@ -125,10 +133,8 @@ class Batching(Generic[T]):
             return None
         least = self._controller.nominal_seconds(job, len(jobs))
         known = self._controller.latency(job.model).calibrated  # else one slow batch would refuse all for good
-        if job.firm and known and least > job.due - job.arrived:
-            return Refusal(
-                f"{len(jobs)} images take about {_ms(least)} at their lowest L with nothing before them", None
-            )
+        if job.firm and known and least > job.room:
+            return Refusal(f"{_images(jobs)} about {_ms(least)} at the lowest L with nothing before", None)
         if idle and now - self._measured_at > _TRUST_SECONDS:
             return None  # the machine may be faster again by now, and only a batch can tell
         return self._late(now, free_at, ahead, jobs)
@@ -168,6 +174,19 @@ class Batching(Generic[T]):
         self._busy_until, self._measured_at = None, now
         if seconds is not None:
             self._controller.latency(batch.model).observe(batch.levels, max(seconds - CALL_SECONDS, 1e-6))
+
+    @property
+    def reserve_seconds(self) -> float:
+        """What a new job should keep in reserve."""
+        return self._reserve.seconds
+
+    def answered(self, *, late: bool) -> None:
+        """An answer leaves, late or not: learn from it."""
+        self._reserve.answered(self._controller.slo_seconds, late=late)
+
+
+def _images(jobs: Sequence[Job[Any]]) -> str:
+    return "1 image takes" if len(jobs) == 1 else f"{len(jobs)} images take"
 
 
 def _due(job: Job[Any]) -> float:

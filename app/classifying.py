@@ -114,7 +114,9 @@ class Classifying:
             self._metrics.stage(model, "queue", answer.done.queue_seconds)
             self._metrics.stage(model, "forward", answer.done.forward_seconds)
             self._metrics.stage(model, "postprocess", postprocess_seconds / len(answers))
-        self._metrics.in_time.labels(model).inc(all(answer.done.in_time for answer in answers))
+        now = time.perf_counter()
+        self._metrics.in_time.labels(model).inc(all(now <= answer.done.deadline for answer in answers))
+        self._dispatcher.answered(late=any(now > answer.done.leaves_by for answer in answers))
         last = max((answer.done for answer in answers), key=lambda done: done.queue_seconds)
         self._statistics.answered(
             model,

@@ -40,12 +40,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Done:
-    """One image's result, the level that it ran at and whether load lowered it; times in seconds."""
+    """One image's result, the level that it ran at and whether load lowered it; times in seconds.
+
+    deadline, leaves_by: on the clock, when the client wants the answer and when it must leave to be there.
+    """
 
     result: ImageResult
     level: Level
     degraded: bool
-    in_time: bool
+    deadline: float
+    leaves_by: float
     queue_seconds: float
     forward_seconds: float
 
@@ -121,6 +125,10 @@ class Dispatcher:
         finally:
             self._withdraw(jobs)
 
+    def answered(self, *, late: bool) -> None:
+        """An answer leaves, late or not; what comes after learns from it."""
+        self._batching.answered(late=late)
+
     def _check_open(self) -> None:
         if self._closing:
             raise stopping()
@@ -128,7 +136,8 @@ class Dispatcher:
     def _job(self, wanted: Wanted, images: int, payload: T) -> Job[T]:
         asked = wanted.deadline_seconds
         deadline = wanted.arrived + (self._controller.slo_seconds * images if asked is None else asked)
-        return Job(wanted.model, wanted.level, wanted.min_level, wanted.arrived, deadline, asked is not None, payload)
+        reserve, firm = self._batching.reserve_seconds, asked is not None
+        return Job(wanted.model, wanted.level, wanted.min_level, wanted.arrived, deadline, firm, payload, reserve)
 
     def _withdraw(self, jobs: Sequence[Job[Ask]]) -> None:
         """A job in a running batch loses its reader, one that waits is forgotten."""
@@ -194,11 +203,10 @@ class Dispatcher:
             self._batching.finished(time.perf_counter(), batch, seconds)
 
     def _hand_out(self, batch: Batch[Job[Ask]], result: BatchResult, started: float, seconds: float) -> None:
-        now = time.perf_counter()
         for job, level, image in zip(batch.jobs, batch.levels, result.images, strict=True):
             degraded, queued = self._controller.degraded(job, level), started - job.payload.queued_at
             if not job.payload.future.done():
-                done = Done(image, level, degraded, now <= job.deadline, queued, seconds)
+                done = Done(image, level, degraded, job.deadline, job.leaves_by, queued, seconds)
                 job.payload.future.set_result(done)
 
 

@@ -1,5 +1,6 @@
 """One box on a virtual clock: the real queue and controller, no engine, no waiting, the same every time."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from app.objective import CALL_SECONDS, TICK_SECONDS, Objective
 from app.plan import Batch
 from app.simulation.run import Answered, Run, agreements
 
+REQUEST_SECONDS = 0.003
+"""What a request takes beside the forward on the box of the committed results."""
+
 _MODEL = "simulated"
 _NEVER = float("inf")
 
@@ -21,8 +25,9 @@ _NEVER = float("inf")
 class Box:
     """One box: the calibration of its model, the configured level, the objective, and how its times scatter.
 
-    noise: standard deviation of the logarithm of a batch's time. slowdown: a factor on all of them, which the box does
-    not know beforehand.
+    request_seconds: what a request takes of the cores beside the forward, half of it before it can wait in the queue,
+    half for its answer. noise: standard deviation of the logarithm of a batch's time. slowdown: a factor on all of
+    them, which the box does not know beforehand.
     """
 
     points: Sequence[Point]
@@ -30,54 +35,103 @@ class Box:
     objective: Objective
     max_batch: int = 8
     capacity: int = 64
-    noise: float = 0.05
+    request_seconds: float = REQUEST_SECONDS
+    noise: float = 0.15
     slowdown: float = 1.0
 
 
+@dataclass
+class _Running:
+    """The batch that the engine computes."""
+
+    batch: Batch[Job[float]]
+    started: float
+    ends: float
+
+
 class _Simulation:
+    """A job's payload is the time at which its client sent it.
+
+    Requests and answers pass through one event loop, one after another. The engine uses every core, so what the loop
+    does during a batch makes the batch end later by as much.
+    """
+
     def __init__(self, box: Box, arrivals: Sequence[float], seed: int) -> None:
-        self._box, self._arrivals = box, arrivals
+        self._box, self._arrivals = box, deque(arrivals)
         self._random = np.random.default_rng(seed)
         self._truth = Latency(box.points)
         self._controller = Controller([_MODEL], lambda _: box.level, lambda: box.objective, box.max_batch)
         self._controller.calibrate(_MODEL, box.points)
-        self._batching = Batching[None](self._controller, capacity=box.capacity)
+        self._batching = Batching[float](self._controller, capacity=box.capacity)
+        self._received: deque[tuple[float, Job[float]]] = deque()  # with the times from which they can wait
+        self._loop_free_at = 0.0
+        self._running: _Running | None = None
         self.run = Run(box.objective.slo_seconds, agreements(box.points))
 
     def play(self) -> Run:
-        """Every arrival is offered, every batch ends; ticks fall between while the engine is free."""
-        index, batch, ends, tick = 0, None, _NEVER, TICK_SECONDS
-        while index < len(self._arrivals) or batch is not None:
-            arrival = self._arrivals[index] if index < len(self._arrivals) else _NEVER
-            now = min(arrival, ends, tick if batch is None else _NEVER)
-            if now == ends and batch is not None:
-                self._finish(batch, now)
-                batch, ends = None, _NEVER
-            elif now == arrival:
+        """Every arrival is received and offered, every batch ends; ticks fall between while the engine is free."""
+        tick = TICK_SECONDS
+        while self._arrivals or self._received or self._running:
+            arrival = self._arrivals[0] if self._arrivals else _NEVER
+            offer = self._received[0][0] if self._received else _NEVER
+            end = self._running.ends if self._running else _NEVER
+            now = min(arrival, offer, end, _NEVER if self._running else tick)
+            if self._running and now == end:
+                self._finish(self._running, now)
+            elif now == offer:
                 self._offer(now)
-                index += 1
-            if batch is None:
-                batch, _ = self._batching.take(now)
+            elif now == arrival:
+                self._receive(now)
+            if self._running is None:
+                self._take(now)
                 tick = now + TICK_SECONDS
-                if batch is not None:
-                    self._seconds = self._draw(batch)
-                    ends = now + self._seconds
         return self.run
 
+    def _loop(self, now: float) -> float:
+        """Half of what a request takes, once the loop has done what came before; when that is done."""
+        seconds = self._box.request_seconds / 2
+        self._loop_free_at = max(now, self._loop_free_at) + seconds
+        if self._running:
+            self._running.ends += seconds
+        return self._loop_free_at
+
+    def _receive(self, now: float) -> None:
+        """The service sees a request when its loop comes to it, and counts the deadline from then."""
+        sent, seen = self._arrivals.popleft(), max(now, self._loop_free_at)
+        job = Job(
+            _MODEL,
+            None,
+            None,
+            seen,
+            seen + self._box.objective.slo_seconds,
+            False,
+            sent,
+            self._batching.reserve_seconds,
+        )
+        self._received.append((self._loop(now), job))
+
     def _offer(self, now: float) -> None:
-        self.run.offered.append(now)
-        job = Job(_MODEL, None, None, now, now + self._box.objective.slo_seconds, False, None)
+        _, job = self._received.popleft()
+        self.run.offered.append(job.payload)
         self._batching.offer(now, [job])
         self.run.depths.append(self._batching.depth())
 
-    def _draw(self, batch: Batch[Job[None]]) -> float:
-        scatter = float(np.exp(self._box.noise * self._random.standard_normal()))
-        return self._box.slowdown * scatter * self._truth.mixed(batch.levels) + CALL_SECONDS
+    def _take(self, now: float) -> None:
+        batch, _ = self._batching.take(now)
+        if batch is not None:
+            scatter = float(np.exp(self._box.noise * self._random.standard_normal()))
+            seconds = self._box.slowdown * scatter * self._truth.mixed(batch.levels) + CALL_SECONDS
+            self._running = _Running(batch, now, now + seconds)
 
-    def _finish(self, batch: Batch[Job[None]], now: float) -> None:
-        self._batching.finished(now, batch, self._seconds)
-        for job, level in zip(batch.jobs, batch.levels, strict=True):
-            self.run.answered.append(Answered(job.arrived, now - job.arrived, level))
+    def _finish(self, running: _Running, now: float) -> None:
+        """The next batch begins before the answers of this one go out."""
+        self._batching.finished(now, running.batch, now - running.started)
+        self._running = None
+        self._take(now)
+        for job, level in zip(running.batch.jobs, running.batch.levels, strict=True):
+            leaves = self._loop(now)
+            self._batching.answered(late=leaves > job.leaves_by)
+            self.run.answered.append(Answered(job.payload, leaves - job.payload, level))
 
 
 def simulate(box: Box, arrivals: Sequence[float], seed: int) -> Run:

@@ -12,7 +12,7 @@ from app.calibrator import parse_level, read_points
 from app.load.files import check_files
 from app.load.schedule import Trace, add_trace_options, rate_text, traces
 from app.objective import Objective
-from app.simulation.box import Box
+from app.simulation.box import REQUEST_SECONDS, Box
 from app.simulation.replicas import MOST, needed, play, policies
 from app.simulation.report import Needed, Row, print_needed, print_rows, row_of
 
@@ -32,8 +32,10 @@ def add_simulate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--max-batch", type=int, default=8, metavar="N", help=batch)
     replicas = f"boxes that share the load, 1..{MOST}, or {AUTO}: how many it needs (default: %(default)s)"
     parser.add_argument("--replicas", default="1", metavar=f"N|{AUTO}", help=replicas)
+    request = "what a request takes of the box beside the forward (default: %(default)s)"
+    parser.add_argument("--request-ms", type=float, default=1e3 * REQUEST_SECONDS, metavar="MS", help=request)
     noise = "scatter of a batch's time, as the deviation of its logarithm (default: %(default)s)"
-    parser.add_argument("--noise", type=float, default=0.05, metavar="X", help=noise)
+    parser.add_argument("--noise", type=float, default=0.15, metavar="X", help=noise)
     slowdown = "a factor on all times, which the box does not know beforehand (default: %(default)s)"
     parser.add_argument("--slowdown", type=float, default=1.0, metavar="X", help=slowdown)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, by the second too")
@@ -101,13 +103,17 @@ def _box(args: argparse.Namespace) -> Box:
     for name, (value, most) in whole.items():
         if not 1 <= value <= most:
             raise ValueError(f"{name} must be 1..{most}, not {value}")
+    if not 0 <= args.request_ms <= 1000:
+        raise ValueError(f"--request-ms must be 0..1000, not {args.request_ms}")
     if not 0.1 <= args.slowdown <= 100:
         raise ValueError(f"--slowdown must be 0.1..100, not {args.slowdown}")
     if not 0 <= args.noise <= 2:
         raise ValueError(f"--noise must be 0..2, not {args.noise}")
+    if not args.calibration.exists():
+        raise ValueError(f"{args.calibration}: no such file; `haste calibrate` writes it, on a box like these")
     objective = Objective(True, args.slo_ms, parse_level(args.L_min))
-    scatter = {"noise": args.noise, "slowdown": args.slowdown}
-    return Box(read_points(args.calibration), parse_level(args.L), objective, args.max_batch, **scatter)
+    times = {"request_seconds": args.request_ms / 1e3, "noise": args.noise, "slowdown": args.slowdown}
+    return Box(read_points(args.calibration), parse_level(args.L), objective, args.max_batch, **times)
 
 
 def _replicas(text: str) -> int | None:

@@ -47,10 +47,10 @@ def needed(box: Box, arrivals: Times, seed: int, told: Callable[[int, float], No
 
 
 def _too_few(box: Box, arrivals: Times) -> int:
-    """A number of boxes that could not compute half of it, at their fastest level and largest batch; 0 at least."""
+    """A number of boxes that could not do half of it, at their fastest level and largest batch; 0 at least."""
     if not len(arrivals):
         return 0
-    fastest = min(point.median_ms / point.batch for point in box.points) / 1e3
+    fastest = min(point.median_ms / point.batch for point in box.points) / 1e3 + box.request_seconds / 2
     span = float(arrivals[-1] - arrivals[0]) + box.objective.slo_seconds
     return min(int(len(arrivals) * fastest / span / 2), MOST - 1)
 

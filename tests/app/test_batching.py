@@ -252,3 +252,29 @@ def test_the_controller_goes_down_for_what_is_still_being_decoded() -> None:
 
 def placeholders(number: int) -> list[Job[None]]:
     return [Job("m", None, None, 0.0, SLO, False, None) for _ in range(number)]
+
+
+def test_after_late_answers_less_is_accepted_and_what_was_in_time_gives_it_back() -> None:
+    def accepted_now() -> int:
+        queue._queue.clear()
+        return accepted(queue, [reserved() for _ in range(10)])
+
+    def reserved() -> Job[str]:
+        return Job("m", None, None, 0.0, SLO, True, "", queue.reserve_seconds)
+
+    queue = batching(controller(8, OFF, {"m": points({8: 5.0}, (1,))}, max_batch=1))
+    before = accepted_now()
+    for _ in range(20):
+        queue.answered(late=True)
+    assert 0 < accepted_now() < before
+    for _ in range(5000):
+        queue.answered(late=False)
+    assert accepted_now() == before
+
+
+def test_no_reserve_makes_a_deadline_one_that_is_never_met() -> None:
+    queue = batching(controller(8, OFF, {"m": points({8: 5.0}, (1,))}, max_batch=1))
+    tight = Job("m", None, None, 0.0, 0.006, True, "", 1.0)
+    assert tight.due == pytest.approx(0.003)
+    refusal = queue.check(0.0, [Job("m", None, None, 0.0, 0.006, True, None, 1.0)])
+    assert refusal is None or refusal.retry_seconds is not None

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from app.objective import CALL_SECONDS
 from app.simulation.box import Box, simulate
 from tests.app.frontiers import ON, points
 
@@ -38,8 +39,8 @@ def test_counts_add_up() -> None:
     assert run.effective <= run.attainment <= run.kept <= 1
 
 
-@pytest.mark.parametrize("rate", [60, 150, 300])
-def test_what_is_accepted_is_in_time_at_any_load(rate: float) -> None:
+@pytest.mark.parametrize("rate", [60, 150, 220])
+def test_what_is_accepted_is_in_time_at_any_load_that_the_loop_can_read(rate: float) -> None:
     for box in (BOX, off(BOX)):
         assert simulate(box, poisson(rate), 1).kept >= 0.99
 
@@ -54,7 +55,7 @@ def test_under_overload_the_controller_answers_more_than_any_fixed_level_refuses
 
 
 def test_light_load_is_answered_at_the_configured_level() -> None:
-    run = simulate(BOX, poisson(10), 1)
+    run = simulate(BOX, poisson(5), 1)
     assert run.attainment == 1
     assert set(run.levels()) == {"exact"}
 
@@ -70,6 +71,29 @@ def test_after_a_burst_of_four_times_the_load_it_is_back_within_a_second() -> No
     after = run.seconds()[13:]
     assert sum(second.in_time for second in after) / sum(second.offered for second in after) >= 0.99
     assert "8" in run.seconds()[10].levels
+
+
+def test_what_a_request_takes_beside_the_forward_comes_before_and_after_it() -> None:
+    box = replace(BOX, noise=0.0, request_seconds=0.004)
+    for alone in simulate(box, [0.0, 1.0], 1).answered:
+        assert alone.latency == pytest.approx(0.002 + 0.007 + CALL_SECONDS + 0.002)
+
+
+def test_a_request_that_comes_during_a_batch_makes_it_end_later() -> None:
+    box = replace(BOX, noise=0.0, request_seconds=0.004)
+    first, _ = simulate(box, [0.0, 0.005], 1).answered
+    assert first.latency == pytest.approx(0.002 + 0.007 + CALL_SECONDS + 0.002 + 0.002)
+
+
+def test_a_box_is_full_sooner_the_more_a_request_takes_beside_the_forward() -> None:
+    shares = [simulate(replace(BOX, request_seconds=ms / 1e3), poisson(120), 1).attainment for ms in (0, 3, 6, 12)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] - shares[-1] > 0.3
+
+
+def test_a_client_waits_for_a_loop_that_is_behind_too() -> None:
+    run = simulate(replace(BOX, request_seconds=0.02), [0.0, 0.0, 0.0], 1)
+    assert max(one.latency for one in run.answered) > 3 * 0.01
 
 
 def test_no_arrivals_make_an_empty_run() -> None:

@@ -24,6 +24,12 @@ def calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "read_points", lambda _: tuple(points()))
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calibration.json").touch()
+
+
 def simulate(*words: str) -> None:
     parser = argparse.ArgumentParser()
     command.add_simulate(parser.add_subparsers())
@@ -95,6 +101,8 @@ def test_a_policy_without_a_colour_is_no_silent_gap(tmp_path: Path) -> None:
         (("--replicas", "0"), "--replicas must be 1..10000 or auto, not '0'"),
         (("--replicas", "many"), "'many'"),
         (("--noise", "-1"), "--noise must be 0..2, not -1.0"),
+        (("--request-ms", "-1"), "--request-ms must be 0..1000, not -1.0"),
+        (("--calibration", "none.json"), "none.json: no such file; `haste calibrate` writes it"),
         (("--slowdown", "0"), "--slowdown must be 0.1..100, not 0.0"),
         (("--seed", "-1"), "--seed"),
         (("--L", "99"), "99"),
