@@ -34,7 +34,7 @@ def main() -> int:
         qualities = stored(args.evaluation, DEFAULT, "default", HasteConfig.preset("default", dataset="cifar10"))
         if not qualities:
             raise ValueError(f"{args.evaluation}: no row of {DEFAULT} with the present settings; run haste eval anew")
-        with _service(args.images) as bench:
+        with service(args.images) as bench:
             report = bench.report(args.seconds, args.search_seconds, qualities)
     except (ValueError, OSError, httpx.HTTPError) as error:
         sys.stderr.write(f"overload: {error}\n")
@@ -61,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _service(images: Path) -> Iterator[Bench]:
+def service(images: Path) -> Iterator[Bench]:
+    """Ours on a new calibration, while inside."""
     ours = servers(Path(sys.executable), Path())[0]
     with tempfile.TemporaryDirectory(prefix="haste-overload-") as name:
         file = calibrated(Path(name))

@@ -79,7 +79,10 @@ def plan(capacity: float, seconds: float, levels: Sequence[object]) -> list[Load
 
 
 class Bench:
-    """A service, the images that it is asked for, and the rows of what it answered."""
+    """A service, the images that it is asked for, and the rows of what it answered.
+
+    points: its calibration. slo_ms: its objective.
+    """
 
     def __init__(
         self, target: Target, client: httpx.Client, images: Path, points: Sequence[Point], *, client_first: bool
@@ -89,26 +92,26 @@ class Bench:
         (model,) = self._get("/models")["models"]
         self.calibration = model["calibration"]
         check_source(self.calibration)
-        self._points = points
+        self.points = points
         self._payloads = labelled(list(read_images(images, model["classes"])))
-        self._slo_ms = 60_000
+        self.slo_ms = 60_000
         self.rows: list[dict[str, Any]] = []
 
     def report(self, seconds: float, search_seconds: float, qualities: Mapping[Level, Quality]) -> dict[str, Any]:
         dense_ms = self._dense_ms()
-        self._slo_ms = round(_OBJECTIVES * dense_ms)
+        self.slo_ms = round(_OBJECTIVES * dense_ms)
         capacity = self._capacity(search_seconds)
         levels = [level for level in _LEVELS if level == "exact" or level in self._measured()]
         self._loads(plan(capacity, seconds, levels))
-        figures: dict[str, Any] = {"dense_p50_ms": dense_ms, "slo_ms": self._slo_ms, "capacity": capacity}
-        figures |= {"client_goes_first": self._client_first, "bars": bars(self._points, self.rows, qualities)}
+        figures: dict[str, Any] = {"dense_p50_ms": dense_ms, "slo_ms": self.slo_ms, "capacity": capacity}
+        figures |= {"client_goes_first": self._client_first, "bars": bars(self.points, self.rows, qualities)}
         return {**figures, "calibration": self.calibration, "rows": self.rows}
 
     def _loads(self, loads: Sequence["Load"]) -> None:
         """Every second load goes through its policies backwards, so that none is always the first or the last."""
         for number, load in enumerate(loads):
             for policy in load.policies[:: -1 if number % 2 else 1]:
-                self._load(load.name, policy, load.times)
+                self.load(load.name, policy, load.times)
 
     def _measured(self) -> set[Any]:
         return {point["level"] for point in self.calibration["frontier"]}
@@ -120,7 +123,7 @@ class Bench:
     def _configure(self, policy: object) -> None:
         """ "controller": from exact down; else that level alone."""
         steered = policy == CONTROLLER
-        controller = {"enabled": steered, "slo_ms": self._slo_ms}
+        controller = {"enabled": steered, "slo_ms": self.slo_ms}
         body = {"L": "exact" if steered else policy, "controller": controller}
         self._client.patch(f"{self._base}/config", json=body).raise_for_status()
 
@@ -135,24 +138,25 @@ class Bench:
 
     def _capacity(self, seconds: float) -> float:
         """The highest Poisson rate at which dense with admission keeps 99 % of what is offered, by bisection."""
-        low, high = 2.0, 2 * 1e3 / (self._slo_ms / _OBJECTIVES)
+        low, high = 2.0, 2 * 1e3 / (self.slo_ms / _OBJECTIVES)
         for step in range(_STEPS):
             rate = (low + high) / 2
-            summary = self._load("search", DENSE, poisson(rate, seconds, 100 + step))
+            summary = self.load("search", DENSE, poisson(rate, seconds, 100 + step))
             low, high = (rate, high) if (summary.attainment or 0) >= _ENOUGH else (low, rate)
         return low
 
-    def _load(self, name: str, policy: object, times: Times) -> Summary:
+    def load(self, name: str, policy: object, times: Times) -> Summary:
+        """Offer the arrivals under a policy, and add what became of them to the rows."""
         self._configure(policy)
         self._settle()
         outcomes = Outcomes(times)
-        url = self._target.url.update_query(deadline_ms=self._slo_ms)
+        url = self._target.url.update_query(deadline_ms=self.slo_ms)
         target = Target(URL(url), self._target.timeout_seconds, self._target.connections, read_answer)
         offer(target, self._payloads, outcomes, 1, lambda _outcomes, _seconds: None)
-        summary = summarise(outcomes, self._slo_ms)
+        summary = summarise(outcomes, self.slo_ms)
         row = {"load": name, "policy": str(policy), "rate": len(times) / times[-1], "kept": kept(summary)}
         if name == BURSTS:
-            row["recovered"] = _recovered(outcomes, self._slo_ms)
+            row["recovered"] = _recovered(outcomes, self.slo_ms)
         self.rows.append({**row, **asdict(summary)})
         codes = ", ".join(f"{count} {code}" for code, count in summary.codes.items())
         sys.stderr.write(f"{name}, {policy}: {row['rate']:.1f}/s, in time {summary.attainment:.3f}; {codes}\n")

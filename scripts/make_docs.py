@@ -17,7 +17,8 @@ from kubernetes_rules import prometheus_rule
 from metrics_page import metrics_page
 from model_record import model_record
 from quoted_results import summary, tuning
-from result_tables import ROOT, results_page
+from report_tables import results_page
+from result_tables import ROOT
 
 from app.settings_doc import settings_markdown
 

@@ -49,11 +49,15 @@ def results(names: str) -> str:
         if not isinstance(found, list):  # a report, which is read and not shown
             continue
         columns, rows = result_table(path.name, found)
-        lines = path.with_suffix(".sh").read_text(encoding="utf-8").splitlines()
-        command = "\n".join(line for line in lines if line and not line.startswith(("#", "set ")))
-        script = f"benchmarks/results/{path.stem}.sh"
-        parts.append(f"{table(columns, rows)}\n\nWritten by `{script}`:\n\n```bash\n{command}\n```")
+        parts.append(f"{table(columns, rows)}\n\n{command_of(path)}")
     return "\n\n".join(parts)
+
+
+def command_of(path: Path) -> str:
+    """What wrote a result file, from the script beside it."""
+    lines = path.with_suffix(".sh").read_text(encoding="utf-8").splitlines()
+    command = "\n".join(line for line in lines if line and not line.startswith(("#", "set ")))
+    return f"Written by `benchmarks/results/{path.stem}.sh`:\n\n```bash\n{command}\n```"
 
 
 def result_table(name: str, rows: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -109,10 +113,3 @@ def result_row(row: dict[str, Any]) -> tuple[str, ...]:
     saved = [f"{row[name]:.1%}" for name in ("flop_reduction", "skipped", "overhead")]
     preset = row["preset"] + (", no merging" if row["merge"] == "none" else "")
     return (row["model"], preset, str(row["L"]), f"{row['images']:,}", *shares, f"{row['kl']:.4f}", *saved)
-
-
-def results_page() -> str:
-    """All committed results."""
-    head = "# Results\n\nTop-1 and agreement with the dense network; FLOPs over all layers, overhead included."
-    picture = "![Accuracy and FLOPs saved over L](images/accuracy-flops.png)"
-    return f"{head}\n\n{NOTE}\n\n{picture}\n\n{results('*.json') or 'None is committed yet.'}\n"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 from make_docs import BLOCK, BLOCKS, by_hand, drifted, without_blocks
-from result_tables import RESULTS, ROOT, results_page
+from report_tables import results_page
+from result_tables import RESULTS, ROOT
 
 from tests.documents import of_kind
 

@@ -1,0 +1,97 @@
+"""Whether `haste simulate` is right: the same arrivals on a real box and on the virtual clock, in one run."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from app.arrivals import Times, poisson
+from app.contract import Level, Point
+from app.load.schedule import parse_rates
+from app.objective import Objective
+from app.simulation.box import Box, simulate
+from app.simulation.report import row_of
+from benchmarks.bars import CONTROLLER, DENSE
+from benchmarks.overload import service
+from benchmarks.overload_loads import Bench
+from benchmarks.reports import write
+
+_LEAST = 8  # the controller goes no lower, as the service unless it is told
+_COMPARED = ("attainment", "kept", "p50_ms", "p99_ms")
+
+
+def main() -> int:
+    """Every objective and rate, with the controller and dense without; prints both columns, writes the JSON.
+
+    2 with one line where something is in the way.
+    """
+    parser = argparse.ArgumentParser(prog="against_simulation", description=__doc__)
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR|NPZ", help="labelled, as for haste load")
+    parser.add_argument("--slo-ms", type=int, nargs="+", default=[50, 100], metavar="MS", help="(default: %(default)s)")
+    parser.add_argument(
+        "--rate", default="20:140:20", metavar="A:B:STEP", help="images a second (default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each load (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every row")
+    args = parser.parse_args()
+    try:
+        rates = parse_rates(args.rate)
+        with service(args.images) as bench:
+            rows = [row for slo_ms in args.slo_ms for row in _rows(bench, slo_ms, rates, args.seconds)]
+            points = [asdict(point) for point in bench.points]
+    except (ValueError, OSError, httpx.HTTPError) as error:
+        sys.stderr.write(f"against_simulation: {error}\n")
+        return 2
+    _print(rows)
+    write(args, {"mean_difference": mean_difference(rows), "points": points, "rows": rows})
+    return 0
+
+
+def _rows(bench: Bench, slo_ms: int, rates: Sequence[float], seconds: float) -> list[dict[str, Any]]:
+    """Every second rate goes through its policies backwards, so that none is always the first."""
+    bench.slo_ms, rows = slo_ms, []
+    for number, rate in enumerate(rates):
+        times = poisson(rate, seconds, slo_ms + number)
+        for policy in (CONTROLLER, DENSE)[:: -1 if number % 2 else 1]:
+            bench.load(f"{rate:g}/s within {slo_ms} ms", policy, times)
+            measured = {name: bench.rows[-1][name] for name in (*_COMPARED, "levels", "lateness_p99_ms")}
+            simulated = simulated_row(bench.points, slo_ms, policy, times)
+            rows.append(
+                {"slo_ms": slo_ms, "rate": rate, "policy": policy, "measured": measured, "simulated": simulated}
+            )
+    return rows
+
+
+def simulated_row(points: Sequence[Point], slo_ms: int, policy: str, times: Times) -> dict[str, Any]:
+    """What the simulation says of these arrivals, in the words of the load tool."""
+    steered = policy == CONTROLLER
+    level = "exact" if steered else cast(Level, policy)
+    run = simulate(Box(points, level, Objective(steered, slo_ms, _LEAST)), times.tolist(), 1)
+    row = row_of(None, policy, run)
+    return {name: getattr(row, name) for name in (*_COMPARED, "levels")}
+
+
+def mean_difference(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Of the share in time, simulated less measured: the mean, and the mean of its magnitude."""
+    found = [row["simulated"]["attainment"] - row["measured"]["attainment"] for row in rows]
+    return {"attainment": sum(found) / len(found), "attainment_magnitude": sum(map(abs, found)) / len(found)}
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    table = Table(title="measured | simulated", box=None, padding=(0, 1, 0, 0))
+    for name in ("objective", "rate", "policy", *_COMPARED):
+        table.add_column(name)
+    for row in rows:
+        pairs = [f"{row['measured'][name]:.3f} | {row['simulated'][name]:.3f}" for name in _COMPARED]
+        table.add_row(f"{row['slo_ms']} ms", f"{row['rate']:g}/s", row["policy"], *pairs)
+    Console(width=160).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
