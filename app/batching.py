@@ -10,13 +10,12 @@ from typing import Any, Generic, TypeVar
 
 from app.contract import Level
 from app.controller import Controller
-from app.objective import CALL_SECONDS, LEAVES, ON_TIME, Change
+from app.objective import CALL_SECONDS, ON_TIME, Change
 from app.plan import Batch, without
 from app.reserve import Reserve
 
 T = TypeVar("T")
 _TRUST_SECONDS, _CLOSED_SECONDS = 1.0, 5.0
-_LEAST_ROOM = 0.5  # of a deadline, whatever experience says
 
 
 @dataclass(eq=False)
@@ -24,8 +23,8 @@ class Job(Generic[T]):
     """One image of a request, in seconds on the clock.
 
     level: a contract where it is one; None: the controller's choice, not under `min_level`. firm: the deadline was
-    asked for by the client; one that is only the objective's is never refused where nothing else waits. reserve: what
-    experience adds to the time that is left for what comes before and after the engine.
+    asked for by the client; one that is only the objective's is never refused where nothing else waits. reserve: the
+    share of the deadline that experience adds to what is left for what comes before and after the engine.
     """
 
     model: str
@@ -38,11 +37,13 @@ class Job(Generic[T]):
     reserve: float = 0.0
 
     def __post_init__(self) -> None:
-        """`room`: seconds in which its batch must end. `due`: when it should. `leaves_by`: when its answer should."""
-        whole = self.deadline - self.arrived
-        self.room = ON_TIME * whole
-        self.due = self.arrived + max(self.room - self.reserve, _LEAST_ROOM * whole)
-        self.leaves_by = self.arrived + LEAVES * whole
+        """`due`: when its batch should end; some of the time is left for what comes before and after the engine.
+
+        safe: when it must be predicted to end, for the image to be accepted.
+        """
+        self.seconds = self.deadline - self.arrived
+        self.due = self.arrived + ON_TIME * self.seconds
+        self.safe = self.due - self.reserve * self.seconds
 
 
 @dataclass(frozen=True)
@@ -126,29 +127,33 @@ class Batching(Generic[T]):
         ahead, job = self._ahead(), jobs[0]
         free_at = now if self._busy_until is None else max(now, self._busy_until)
         if len(ahead) + len(jobs) > self._capacity:
-            detail = f"{len(ahead)} images wait, {self._capacity} may; {len(jobs)} more do not fit"
+            detail = f"{_waiting(ahead)}, {self._capacity} may; {len(jobs)} more do not fit"
             return Refusal(detail, self._controller.nominal_seconds(job, len(ahead)))
         idle = not ahead and self._busy_until is None
         if idle and not job.firm:
             return None
         least = self._controller.nominal_seconds(job, len(jobs))
         known = self._controller.latency(job.model).calibrated  # else one slow batch would refuse all for good
-        if job.firm and known and least > job.room:
-            return Refusal(f"{_images(jobs)} about {_ms(least)} at the lowest L with nothing before", None)
+        if job.firm and known and least > job.due - job.arrived:
+            takes = "1 image takes" if len(jobs) == 1 else f"{len(jobs)} images take"
+            detail = f"{takes} about {_ms(least)} at the lowest L with nothing before, too long for {_ms(job.seconds)}"
+            return Refusal(detail, None)
         if idle and now - self._measured_at > _TRUST_SECONDS:
             return None  # the machine may be faster again by now, and only a batch can tell
         return self._late(now, free_at, ahead, jobs)
 
     def _late(self, now: float, free_at: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
-        """Refuse what would be late itself, or make something late that was accepted and would be in time."""
+        """Refuse what might be late itself, or would make something late that was accepted and would be in time."""
         new = set(map(id, jobs))
-        ends = self._controller.ends(free_at, sorted([*ahead, *jobs], key=_due))
+        ends = list(self._controller.ends(free_at, sorted([*ahead, *jobs], key=_due)))
         late = [(job, end) for job, end in ends if end > job.due]
-        own = [(job, end) for job, end in late if id(job) in new]
+        own = [(job, end) for job, end in ends if id(job) in new and end > job.safe]
         if own:
             job, end = own[-1]  # only when the last is in time are all
-            detail = f"{len(ahead)} images wait: it would take {_ms(end - now)} of {_ms(job.due - now)} left"
-            return Refusal(detail, end - job.due)
+            if end <= job.due:
+                self._reserve.refused(now, job.seconds)
+            detail = f"{_waiting(ahead)}: done in {_ms(end - now)}, safe in time would be {_ms(job.safe - now)}"
+            return Refusal(detail, end - job.safe)
         if not late:
             return None
         in_time = {id(job) for job, end in self._controller.ends(free_at, ahead) if end <= job.due}
@@ -161,7 +166,8 @@ class Batching(Generic[T]):
 
     def take(self, now: float) -> tuple[Batch[Job[T]] | None, list[Change]]:
         """The next batch while the engine is free, None where nothing waits; and what the controller changed for it."""
-        changes = self._controller.step(now, self._ahead())
+        reserve = self._reserve.share(self._controller.slo_seconds)
+        changes = self._controller.step(now, self._ahead(), reserve)
         if not self._queue:
             return None, changes
         batch = self._controller.batch(now, self._queue)
@@ -175,18 +181,22 @@ class Batching(Generic[T]):
         if seconds is not None:
             self._controller.latency(batch.model).observe(batch.levels, max(seconds - CALL_SECONDS, 1e-6))
 
-    @property
-    def reserve_seconds(self) -> float:
-        """What a new job should keep in reserve."""
-        return self._reserve.seconds
+    def reserve(self, seconds: float) -> float:
+        """The share of a deadline so many seconds long that a new job should keep back."""
+        return self._reserve.share(seconds)
 
-    def answered(self, *, late: bool) -> None:
-        """An answer leaves, late or not: learn from it."""
-        self._reserve.answered(self._controller.slo_seconds, late=late)
+    def answered(self, now: float, arrived: float, deadline: float) -> None:
+        """An answer leaves: learn from it."""
+        self._reserve.answered(now, arrived, deadline)
+
+    def left(self, now: float, job: Job[T]) -> None:
+        """A client did not wait for its answer: where it would have been late, learn from it as from that."""
+        if now > job.deadline:
+            self._reserve.answered(now, job.arrived, job.deadline)
 
 
-def _images(jobs: Sequence[Job[Any]]) -> str:
-    return "1 image takes" if len(jobs) == 1 else f"{len(jobs)} images take"
+def _waiting(ahead: Sequence[Job[Any]]) -> str:
+    return "1 image waits" if len(ahead) == 1 else f"{len(ahead)} images wait"
 
 
 def _due(job: Job[Any]) -> float:

@@ -114,9 +114,9 @@ class Classifying:
             self._metrics.stage(model, "queue", answer.done.queue_seconds)
             self._metrics.stage(model, "forward", answer.done.forward_seconds)
             self._metrics.stage(model, "postprocess", postprocess_seconds / len(answers))
-        now = time.perf_counter()
-        self._metrics.in_time.labels(model).inc(all(now <= answer.done.deadline for answer in answers))
-        self._dispatcher.answered(late=any(now > answer.done.leaves_by for answer in answers))
+        now, done = time.perf_counter(), answers[0].done  # the images of a request have one deadline
+        self._metrics.in_time.labels(model).inc(now <= done.deadline)
+        self._dispatcher.answered(now, done)
         last = max((answer.done for answer in answers), key=lambda done: done.queue_seconds)
         self._statistics.answered(
             model,

@@ -10,7 +10,7 @@ from app.arrival_rate import ArrivalRate
 from app.contract import Level, Point, at_least, order
 from app.latency import Latency
 from app.model_controller import ModelController
-from app.objective import CALL_SECONDS, Change, Objective
+from app.objective import CALL_SECONDS, ON_TIME, Change, Objective
 from app.plan import Batch, Planner, Waiting
 
 W = TypeVar("W", bound=Waiting)
@@ -112,14 +112,17 @@ class Controller:
         """When each image of the queue would be done, at the lowest levels."""
         return self._planner.ends(start, queue, self.lowest)
 
-    def step(self, now: float, queue: Sequence[Waiting]) -> list[Change]:
-        """Before a batch, and at every tick: every model moves on its rungs as the queue and the rates ask."""
+    def step(self, now: float, queue: Sequence[Waiting], reserve: float = 0.0) -> list[Change]:
+        """Before a batch, and at every tick: every model moves on its rungs as the queue and the rates ask.
+
+        reserve: the share of the objective that admission keeps back.
+        """
         changes = self.reconfigure()
-        slo_seconds = self._objective().slo_seconds
+        seconds = (ON_TIME - reserve) * self._objective().slo_seconds
         late = {id(waiting) for waiting, end in self.ends(now, queue) if end > waiting.due}
         for model, own in self._models.items():
             in_time = partial(self._in_time, now, queue, model, late)
-            change = own.step(now, slo_seconds, in_time, self._other_load(now, model))
+            change = own.step(now, seconds, in_time, self._other_load(now, model))
             changes += [] if change is None else [change]
         return changes
 

@@ -42,14 +42,14 @@ class Wanted:
 class Done:
     """One image's result, the level that it ran at and whether load lowered it; times in seconds.
 
-    deadline, leaves_by: on the clock, when the client wants the answer and when it must leave to be there.
+    arrived, deadline: on the clock, from when to when the answer is due.
     """
 
     result: ImageResult
     level: Level
     degraded: bool
+    arrived: float
     deadline: float
-    leaves_by: float
     queue_seconds: float
     forward_seconds: float
 
@@ -122,12 +122,15 @@ class Dispatcher:
         self._wake.set()
         try:
             return [await ask.future for ask in asks]
+        except asyncio.CancelledError:
+            self._batching.left(time.perf_counter(), jobs[0])
+            raise
         finally:
             self._withdraw(jobs)
 
-    def answered(self, *, late: bool) -> None:
-        """An answer leaves, late or not; what comes after learns from it."""
-        self._batching.answered(late=late)
+    def answered(self, now: float, done: Done) -> None:
+        """An answer leaves; what comes after learns from it."""
+        self._batching.answered(now, done.arrived, done.deadline)
 
     def _check_open(self) -> None:
         if self._closing:
@@ -135,9 +138,17 @@ class Dispatcher:
 
     def _job(self, wanted: Wanted, images: int, payload: T) -> Job[T]:
         asked = wanted.deadline_seconds
-        deadline = wanted.arrived + (self._controller.slo_seconds * images if asked is None else asked)
-        reserve, firm = self._batching.reserve_seconds, asked is not None
-        return Job(wanted.model, wanted.level, wanted.min_level, wanted.arrived, deadline, firm, payload, reserve)
+        seconds = self._controller.slo_seconds * images if asked is None else asked
+        times = wanted.arrived, wanted.arrived + seconds
+        return Job(
+            wanted.model,
+            wanted.level,
+            wanted.min_level,
+            *times,
+            firm=asked is not None,
+            payload=payload,
+            reserve=self._batching.reserve(seconds),
+        )
 
     def _withdraw(self, jobs: Sequence[Job[Ask]]) -> None:
         """A job in a running batch loses its reader, one that waits is forgotten."""
@@ -206,7 +217,7 @@ class Dispatcher:
         for job, level, image in zip(batch.jobs, batch.levels, result.images, strict=True):
             degraded, queued = self._controller.degraded(job, level), started - job.payload.queued_at
             if not job.payload.future.done():
-                done = Done(image, level, degraded, job.deadline, job.leaves_by, queued, seconds)
+                done = Done(image, level, degraded, job.arrived, job.deadline, queued, seconds)
                 job.payload.future.set_result(done)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from app.arrival_rate import ArrivalRate
 from app.contract import Level, Point, at_least, order
 from app.latency import Latency
-from app.objective import CALL_SECONDS, ON_TIME, Cause, Change, Objective
+from app.objective import CALL_SECONDS, Cause, Change, Objective
 from app.overload import refused_share
 
 _FASTER = 0.98
@@ -85,12 +85,13 @@ class ModelController:
         return alone and latency.image(level, most) < _FASTER * latency.image(than, most)
 
     def step(
-        self, now: float, slo_seconds: float, in_time: Callable[[Level], bool], other_load: float
+        self, now: float, room_seconds: float, in_time: Callable[[Level], bool], other_load: float
     ) -> Change | None:
         """Before a batch: down at once as far as the queue or the rate asks, up by one rung after a while of relief.
 
-        in_time: whether all that waits would be in time at a level. other_load: the share of the engine's time that
-        is needed for what this model's controller does not steer.
+        room_seconds: what an image may take until its batch ends. in_time: whether all that waits would be in time at a
+        level. other_load: the share of the engine's time that is needed for what this model's controller does not
+        steer.
         """
         if len(self.rungs) < 2:
             return None
@@ -99,7 +100,7 @@ class ModelController:
 
         def fits(level: Level) -> bool:
             load = self._load(level, lambda rate: rate.fast(now)) + other_load
-            return self._refused(level, load, slo_seconds) <= _REFUSED_SHARE
+            return self._refused(level, load, room_seconds) <= _REFUSED_SHARE
 
         by_rate = self._first(fits)
         wanted = max(by_queue, by_rate)
@@ -107,7 +108,7 @@ class ModelController:
             self._rung, self._upper_fits_since = wanted, None
             self._learn_from_going_down(now)
             return self._change(before, "queue" if by_queue > by_rate else "rate")
-        if self._rung and self._upper_fits(now, slo_seconds, by_queue, other_load):
+        if self._rung and self._upper_fits(now, room_seconds, by_queue, other_load):
             self._rung, self._upper_fits_since, self._went_up = self._rung - 1, now, now
             return self._change(before, "relief")
         return None
@@ -120,11 +121,11 @@ class ModelController:
     def _first(self, fits: Callable[[Level], bool]) -> int:
         return next((i for i, level in enumerate(self.rungs) if fits(level)), len(self.rungs) - 1)
 
-    def _upper_fits(self, now: float, slo_seconds: float, by_queue: int, other_load: float) -> bool:
+    def _upper_fits(self, now: float, room_seconds: float, by_queue: int, other_load: float) -> bool:
         """Whether the rung above would have done for some time, by the larger of the fast and the slow rate."""
         upper = self._rung - 1
         load = self._load(self.rungs[upper], lambda rate: rate.larger(now)) + other_load
-        refused = self._refused(self.rungs[upper], load, slo_seconds)
+        refused = self._refused(self.rungs[upper], load, room_seconds)
         if by_queue > upper or refused > _UP_REFUSED_SHARE:
             self._upper_fits_since = None
             return False
@@ -132,9 +133,9 @@ class ModelController:
             self._upper_fits_since = now
         return now - self._upper_fits_since >= self._up_after
 
-    def _refused(self, level: Level, load: float, slo_seconds: float) -> float:
+    def _refused(self, level: Level, load: float, room_seconds: float) -> float:
         seconds = self.image_seconds(level)
-        return refused_share(load, (ON_TIME * slo_seconds - seconds) / seconds)
+        return refused_share(load, (room_seconds - seconds) / seconds)
 
     def load(self, now: float) -> float:
         """Share of the engine's time that the arrivals need where the model stands; a rise shows at once."""

@@ -12,9 +12,6 @@ every batch corrects."""
 ON_TIME = 0.9
 """The part of a deadline that may pass until the engine is done; the rest is for what comes before and after."""
 
-LEAVES = 0.97
-"""The part of a deadline after which an answer that leaves counts as late: the rest is for its way to the client."""
-
 TICK_SECONDS = 0.25
 """How often a step is due where no batch makes one."""
 

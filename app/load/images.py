@@ -56,8 +56,12 @@ def label_of(file: Path, classes: Sequence[str]) -> str | None:
 
 def _npz(path: Path, classes: Sequence[str]) -> Iterator[Payload]:
     """`images` uint8 (N, S, S, 3) and `labels` (N,), whole numbers that count the classes, as `haste eval` reads."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: neither a folder of images nor an npz of images and labels")
+    try:
+        with path.open("rb") as handle:
+            if not zipfile.is_zipfile(handle):
+                raise ValueError(f"{path}: neither a folder of images nor an npz of images and labels")
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             images, labels = file["images"], file["labels"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.errors import TABLE
+from app.errors import INTERNAL, TABLE
 from app.schemas import ProblemAnswer
 
 _TYPE = "application/problem+json"
@@ -16,9 +16,9 @@ _DETAILS = {
     413: "a body may have 10485760 bytes",
     415: "GIF is not accepted; JPEG, PNG, WebP and BMP are accepted",
     422: "L must be a whole number in 1..32, 'exact' or 'dense', not 99",
-    429: "12 images wait: it would take 118 ms of 90 ms left",
-    500: "the engine failed on this image; the log has the details",
-    503: "the service is stopping",
+    429: "12 images wait: done in 118 ms, safe in time would be 90 ms",
+    500: "a fault of ours; the log has the details under this request id",
+    503: "still loading",
 }
 
 
@@ -29,7 +29,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _example(status: int) -> dict[str, str]:
     """Of several kinds of one status the first."""
-    kind = next(problem for problem in TABLE.values() if problem.status == status)
+    kind = next(problem for problem in (INTERNAL, *TABLE.values()) if problem.status == status)
     return {
         "type": f"urn:haste:problem:{kind.name}",
         "title": kind.title,

@@ -15,7 +15,7 @@ from app.plan import Batch
 from app.simulation.run import Answered, Run, agreements
 
 REQUEST_SECONDS = 0.003
-"""What a request takes beside the forward on the box of the committed results."""
+"""What a request takes beside the forward, by which the simulation came near the box of `simulation-x86_64.json`."""
 
 _MODEL = "simulated"
 _NEVER = float("inf")
@@ -98,16 +98,9 @@ class _Simulation:
     def _receive(self, now: float) -> None:
         """The service sees a request when its loop comes to it, and counts the deadline from then."""
         sent, seen = self._arrivals.popleft(), max(now, self._loop_free_at)
-        job = Job(
-            _MODEL,
-            None,
-            None,
-            seen,
-            seen + self._box.objective.slo_seconds,
-            False,
-            sent,
-            self._batching.reserve_seconds,
-        )
+        slo_seconds = self._box.objective.slo_seconds
+        reserve = self._batching.reserve(slo_seconds)
+        job = Job(_MODEL, None, None, seen, seen + slo_seconds, False, sent, reserve)
         self._received.append((self._loop(now), job))
 
     def _offer(self, now: float) -> None:
@@ -121,7 +114,8 @@ class _Simulation:
         if batch is not None:
             scatter = float(np.exp(self._box.noise * self._random.standard_normal()))
             seconds = self._box.slowdown * scatter * self._truth.mixed(batch.levels) + CALL_SECONDS
-            self._running = _Running(batch, now, now + seconds)
+            behind = max(0.0, self._loop_free_at - now)  # what the loop has still to do falls into this batch
+            self._running = _Running(batch, now, now + seconds + behind)
 
     def _finish(self, running: _Running, now: float) -> None:
         """The next batch begins before the answers of this one go out."""
@@ -130,7 +124,7 @@ class _Simulation:
         self._take(now)
         for job, level in zip(running.batch.jobs, running.batch.levels, strict=True):
             leaves = self._loop(now)
-            self._batching.answered(late=leaves > job.leaves_by)
+            self._batching.answered(leaves, job.arrived, job.deadline)
             self.run.answered.append(Answered(job.payload, leaves - job.payload, level))
 
 

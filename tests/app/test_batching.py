@@ -255,26 +255,34 @@ def placeholders(number: int) -> list[Job[None]]:
 
 
 def test_after_late_answers_less_is_accepted_and_what_was_in_time_gives_it_back() -> None:
-    def accepted_now() -> int:
-        queue._queue.clear()
-        return accepted(queue, [reserved() for _ in range(10)])
-
-    def reserved() -> Job[str]:
-        return Job("m", None, None, 0.0, SLO, True, "", queue.reserve_seconds)
-
     queue = batching(controller(8, OFF, {"m": points({8: 5.0}, (1,))}, max_batch=1))
+
+    def accepted_now() -> int:
+        jobs = [Job("m", None, None, 0.0, SLO, True, "", queue.reserve(SLO)) for _ in range(10)]
+        count = accepted(queue, jobs)
+        queue.withdraw(jobs)
+        return count
+
     before = accepted_now()
-    for _ in range(20):
-        queue.answered(late=True)
+    for second in range(20):
+        queue.answered(second, second - SLO, second)
     assert 0 < accepted_now() < before
-    for _ in range(5000):
-        queue.answered(late=False)
+    for second in range(5000):
+        queue.answered(second, second - SLO / 2, second + SLO / 2)
     assert accepted_now() == before
 
 
-def test_no_reserve_makes_a_deadline_one_that_is_never_met() -> None:
+def test_a_reserve_moves_neither_the_order_nor_what_was_accepted() -> None:
+    first, second = (Job("m", None, None, 0.0, SLO, True, "", reserve) for reserve in (0.0, 0.3))
+    assert first.due == second.due > second.safe
+
+
+def test_a_reserve_does_not_make_a_deadline_one_that_is_never_met() -> None:
     queue = batching(controller(8, OFF, {"m": points({8: 5.0}, (1,))}, max_batch=1))
-    tight = Job("m", None, None, 0.0, 0.006, True, "", 1.0)
-    assert tight.due == pytest.approx(0.003)
-    refusal = queue.check(0.0, [Job("m", None, None, 0.0, 0.006, True, None, 1.0)])
-    assert refusal is None or refusal.retry_seconds is not None
+    queue.offer(0.0, [job()])
+    batch, _ = queue.take(0.0)
+    assert batch is not None
+    queue.finished(0.005, batch, 0.005)
+    refusal = queue.check(0.006, [Job("m", None, None, 0.006, 0.012, True, None, 0.3)])
+    assert refusal is not None
+    assert refusal.retry_seconds is not None

@@ -102,6 +102,27 @@ def test_in_time_or_not_is_counted(client: Client, engine: FakeEngine) -> None:
     assert client.sample("haste_slo_target_seconds", model="small") == 0.1
 
 
+def test_a_late_answer_makes_the_next_ones_keep_a_reserve(client: Client, engine: FakeEngine) -> None:
+    client.classify(PNG)
+    assert client.service.batching.reserve(0.1) == 0
+    late = hold(client, engine)
+    time.sleep(0.15)
+    engine.gate.set()
+    assert late.result().status_code == 200
+    assert client.service.batching.reserve(0.1) > 0
+
+
+def test_a_client_that_left_after_its_deadline_teaches_as_much_as_a_late_answer(
+    client: Client, engine: FakeEngine
+) -> None:
+    client.classify(PNG)
+    late = hold(client, engine)
+    time.sleep(0.15)
+    late.cancel()
+    client.wait_until(lambda: client.service.batching.reserve(0.1) > 0)
+    engine.gate.set()
+
+
 def test_at_the_lowest_level_there_is_nothing_left_to_lower(client: Client) -> None:
     assert client.sample("haste_controller_at_lowest", model="small") == 0
     crowd(client, 500)
