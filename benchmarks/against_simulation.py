@@ -48,8 +48,8 @@ def main() -> int:
     except (ValueError, OSError, httpx.HTTPError) as error:
         sys.stderr.write(f"against_simulation: {error}\n")
         return 2
-    _print(rows)
     write(args, {"mean_difference": mean_difference(rows), "points": points, "rows": rows})
+    _print(rows)
     return 0
 
 
@@ -88,9 +88,13 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
     for name in ("objective", "rate", "policy", *_COMPARED):
         table.add_column(name)
     for row in rows:
-        pairs = [f"{row['measured'][name]:.3f} | {row['simulated'][name]:.3f}" for name in _COMPARED]
+        pairs = [" | ".join(_cell(row[side][name]) for side in ("measured", "simulated")) for name in _COMPARED]
         table.add_row(f"{row['slo_ms']} ms", f"{row['rate']:g}/s", row["policy"], *pairs)
     Console(width=160).print(table)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The loads of the overload benchmark, and the service under them, whose configuration changes in between."""
+"""The service under the loads of the overload benchmark, whose configuration changes in between."""
 
 import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ import httpx
 import numpy as np
 from yarl import URL
 
-from app.arrivals import Times, burst, by_name, poisson
+from app.arrivals import Times, poisson
 from app.contract import Level, Point
 from app.load.images import Payload, read_images
 from app.load.outcomes import Fate, Outcomes, code_name
 from app.load.sender import offer
 from app.load.summary import Summary, summarise
 from app.load.target import Target, read_answer
-from benchmarks.bars import BURSTS, CONTROLLER, DENSE, OVERLOADS, WANDERING, bars
+from benchmarks.bars import BURSTS, CONTROLLER, DENSE, bars
+from benchmarks.overload_parts import BURST_EVERY, BURST_SECONDS, Load, cut, joined, plan
 from benchmarks.servers import check_source
 from haste.bench.rows import Quality
 
@@ -30,7 +31,6 @@ _ENOUGH = 0.99
 _STEPS = 6
 _SINGLES = 200  # requests one after another, the first tenth not timed
 _LEVELS = ("exact", 20, 16, 12, 8)
-_BURST_FACTOR, _BURST_SECONDS, _BURST_EVERY = 4.0, 2.0, 10.0
 _PRIORITY, _GROUP = -10, Path("/proc/self/autogroup")
 
 
@@ -53,29 +53,6 @@ def labelled(payloads: list[Payload]) -> list[Payload]:
     if unknown:
         raise ValueError(f"{unknown} of {len(payloads)} images have no label: name files or folders by their class")
     return payloads
-
-
-@dataclass(frozen=True)
-class Load:
-    """Arrivals, and what answers them: "controller", or a level alone."""
-
-    name: str
-    times: Times
-    policies: Sequence[object]
-
-
-def plan(capacity: float, seconds: float, levels: Sequence[object]) -> list[Load]:
-    """The loads, in images a second of `capacity`; bursts rise from it to four times as much."""
-    bursts = burst(capacity, seconds, 3, factor=_BURST_FACTOR, length=_BURST_SECONDS, every=_BURST_EVERY)
-    overloads = [
-        Load(name, poisson(factor * capacity, seconds, 1), (DENSE, "exact", CONTROLLER))
-        for factor, name in OVERLOADS.items()
-    ]
-    return [
-        *overloads,
-        Load(WANDERING, by_name("wander", capacity, seconds, 2), (DENSE, *levels, CONTROLLER)),
-        Load(BURSTS, bursts, (DENSE, CONTROLLER)),
-    ]
 
 
 class Bench:
@@ -107,11 +84,17 @@ class Bench:
         figures |= {"client_goes_first": self._client_first, "bars": bars(self.points, self.rows, qualities)}
         return {**figures, "calibration": self.calibration, "rows": self.rows}
 
-    def _loads(self, loads: Sequence["Load"]) -> None:
-        """Every second load goes through its policies backwards, so that none is always the first or the last."""
-        for number, load in enumerate(loads):
-            for policy in load.policies[:: -1 if number % 2 else 1]:
-                self.load(load.name, policy, load.times)
+    def _loads(self, loads: Sequence[Load]) -> None:
+        """Policies take turns at the parts of a load, another one first each time: the machine drifts for all alike."""
+        for load in loads:
+            parts = cut(load.times)
+            found: dict[object, list[Outcomes]] = {policy: [] for policy in load.policies}
+            for turn, part in enumerate(parts):
+                first = turn % len(load.policies)
+                for policy in (*load.policies[first:], *load.policies[:first]):
+                    found[policy].append(self._offer(policy, part))
+            for policy, outcomes in found.items():
+                self._add(load.name, policy, joined(load.times, outcomes))
 
     def _measured(self) -> set[Any]:
         return {point["level"] for point in self.calibration["frontier"]}
@@ -147,13 +130,19 @@ class Bench:
 
     def load(self, name: str, policy: object, times: Times) -> Summary:
         """Offer the arrivals under a policy, and add what became of them to the rows."""
+        return self._add(name, policy, self._offer(policy, times))
+
+    def _offer(self, policy: object, times: Times) -> Outcomes:
         self._configure(policy)
         self._settle()
         outcomes = Outcomes(times)
         url = self._target.url.update_query(deadline_ms=self.slo_ms)
         target = Target(URL(url), self._target.timeout_seconds, self._target.connections, read_answer)
         offer(target, self._payloads, outcomes, 1, lambda _outcomes, _seconds: None)
-        summary = summarise(outcomes, self.slo_ms)
+        return outcomes
+
+    def _add(self, name: str, policy: object, outcomes: Outcomes) -> Summary:
+        times, summary = outcomes.scheduled, summarise(outcomes, self.slo_ms)
         row = {"load": name, "policy": str(policy), "rate": len(times) / times[-1], "kept": kept(summary)}
         if name == BURSTS:
             row["recovered"] = _recovered(outcomes, self.slo_ms)
@@ -163,7 +152,10 @@ class Bench:
         return summary
 
     def _settle(self) -> None:
-        """A few calm requests, so that no load meets what the one before it taught."""
+        """A few calm requests, so that no load meets the estimates of the one before it.
+
+        The reserve of deadlines takes longer to fall: policies take turns for that too.
+        """
         for payload in islice(cycle(self._payloads), _SINGLES // 2):
             self._client.post(str(self._target.url), content=payload.body)
 
@@ -177,7 +169,7 @@ def kept(summary: Summary) -> float | None:
 def _recovered(outcomes: Outcomes, slo_ms: float) -> float:
     """Of what is offered from one second after a burst until the next, the share in time."""
     times, latency = outcomes.column("scheduled"), 1e3 * outcomes.column("latency")
-    ends = (_BURST_EVERY + _BURST_SECONDS) / 2
-    calm = (times % _BURST_EVERY >= ends + 1) | (times % _BURST_EVERY < ends - _BURST_SECONDS)
+    ends = (BURST_EVERY + BURST_SECONDS) / 2
+    calm = (times % BURST_EVERY >= ends + 1) | (times % BURST_EVERY < ends - BURST_SECONDS)
     calm &= times > ends
     return float(np.mean((outcomes.column("code") == 200)[calm] & (latency[calm] <= slo_ms)))

@@ -33,9 +33,9 @@ def _overload(report: Report) -> str:
             row["policy"],
             f"{row['rate']:.0f}",
             f"{row['attainment']:.1%}",
-            f"{row['kept']:.1%}",
+            "-" if row["kept"] is None else f"{row['kept']:.1%}",
             f"{row['effective_accuracy']:.1%}",
-            *(f"{row[name]:.0f}" for name in ("p50_ms", "p99_ms")),
+            *(_whole(row[name]) for name in ("p50_ms", "p99_ms")),
         )
         for row in report["rows"]
         if row["load"] != "search"
@@ -49,8 +49,9 @@ def _litserve(report: Report) -> str:
     rows = [(name, *(f"{rate:.0f}" for rate in held)) for name, held in report["held"].items()]
     rounds = tuple(f"round {number + 1}" for number in range(len(rows[0]) - 1))
     bound = f"{float(report['command']['p99_ms']):.0f} ms"
-    text = f"The Poisson rate, images a second, of which 99 % of the offered are answered within {bound}. LitServe "
-    text += f"{report['peer']['litserve']} with ONNX Runtime {report['peer']['onnxruntime']}, as processes x threads."
+    peer = report["peer"]
+    text = "The highest Poisson rate, images a second, of which 99 % of the offered are answered within "
+    text += f"{bound}. LitServe {peer['litserve']} with ONNX Runtime {peer['onnxruntime']}, as processes x threads."
     return f"{text}\n\n{table(('server', *rounds), rows)}"
 
 
@@ -75,7 +76,7 @@ def _simulation(report: Report) -> str:
             f"{row['rate']:.0f}",
             row["policy"],
             *(f"{row[side]['attainment']:.1%}" for side in ("measured", "simulated")),
-            *(f"{row[side]['p99_ms']:.0f}" for side in ("measured", "simulated")),
+            *(_whole(row[side]["p99_ms"]) for side in ("measured", "simulated")),
         )
         for row in report["rows"]
     ]
@@ -84,6 +85,10 @@ def _simulation(report: Report) -> str:
     text += f"simulation is {100 * found['attainment_magnitude']:.1f} points off on average, "
     text += f"{100 * found['attainment']:+.1f} with its sign."
     return f"{text}\n\n{table(head, rows)}"
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
 
 
 _SECTIONS: dict[str, tuple[str, Callable[[Report], str]]] = {

@@ -46,7 +46,7 @@ def results(names: str) -> str:
     parts = []
     for path in sorted(RESULTS.glob(names)):
         found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, list):  # a report, which is read and not shown
+        if not isinstance(found, list):  # a report: report_tables.py
             continue
         columns, rows = result_table(path.name, found)
         parts.append(f"{table(columns, rows)}\n\n{command_of(path)}")
