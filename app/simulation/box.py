@@ -14,8 +14,8 @@ from app.objective import CALL_SECONDS, TICK_SECONDS, Objective
 from app.plan import Batch
 from app.simulation.run import Answered, Run, agreements
 
-REQUEST_SECONDS = 0.003
-"""What a request takes beside the forward, by which the simulation came near the box of `simulation-x86_64.json`."""
+REQUEST_SECONDS = 0.004
+"""What a request takes beside the forward, its client on the same cores, as chosen by `simulation-x86_64.json`."""
 
 _MODEL = "simulated"
 _NEVER = float("inf")

@@ -9,7 +9,7 @@ from app.objective import CALL_SECONDS
 from app.simulation.box import Box, simulate
 from tests.app.frontiers import OFF, ON, points
 
-BOX = Box(points(), "exact", ON)
+BOX = Box(points(), "exact", ON, request_seconds=0.003)
 
 
 def poisson(rate: float, seconds: float = 20.0) -> list[float]:
