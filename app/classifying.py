@@ -1,5 +1,6 @@
 """The path of a request for an inference: admitted, decoded, queued, answered, and counted at each step."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -108,13 +109,20 @@ class Classifying:
         return [Answer(one, seconds) for one, (_, seconds) in zip(done, prepared, strict=True)]
 
     def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
-        """Count the images of an answer that goes out, and what each stage of it took."""
+        """Count the images of an answer, and what each stage of it took, in the next turn of the loop.
+
+        It leaves at the end of this one.
+        """
+        now = time.perf_counter()
+        asyncio.get_running_loop().call_soon(self._count, now, model, answers, postprocess_seconds)
+
+    def _count(self, now: float, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
         for answer in answers:
             self._metrics.answered(model, answer.done.level, answer.done.result.flops)
             self._metrics.stage(model, "queue", answer.done.queue_seconds)
             self._metrics.stage(model, "forward", answer.done.forward_seconds)
             self._metrics.stage(model, "postprocess", postprocess_seconds / len(answers))
-        now, done = time.perf_counter(), answers[0].done  # the images of a request have one deadline
+        done = answers[0].done  # the images of a request have one deadline
         self._metrics.in_time.labels(model).inc(now <= done.deadline)
         self._dispatcher.answered(now, done)
         last = max((answer.done for answer in answers), key=lambda done: done.queue_seconds)

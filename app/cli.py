@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app import log
 from app.main import create_app
-from app.memory import return_large_blocks
+from app.memory import return_large_blocks, settle
 from app.notify import Notifier
 from app.server import Server
 from app.service import Service
@@ -76,7 +76,7 @@ def serve(
     """Run the server on the socket; 0, or 2 where a model could not be loaded."""
     service: Service = app.state.service
     server = Server(app, settings, tls, notifier)
-    service.on_failure = server.stop
+    service.on_loaded, service.on_failure = settle, server.stop
     sys.stdout.write(greeting(service, listener, "http" if tls is None else "https"))
     sys.stdout.flush()
     uvloop.run(server.serve(sockets=[listener]))

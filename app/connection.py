@@ -11,7 +11,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.middleware import CONNECTION
+from app.connection_state import CONNECTION
 from app.refusals import (
     FULL,
     HEAD_TIMEOUT,
@@ -82,6 +82,7 @@ class Connection(HttpToolsProtocol):
         self._deaf = False  # what still arrives is dropped
         self._dropped_bytes = 0
         self._last_call = False
+        self._leave: Callable[[], None] | None = None
 
     # What the transport tells
 
@@ -101,6 +102,8 @@ class Connection(HttpToolsProtocol):
                 timer.cancel()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # which uvicorn leaves running after a reset
+        if self._leave is not None:
+            self._leave()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -215,6 +218,17 @@ class Connection(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self.transport.close()
             self._arm(self._limits.response_seconds, self.transport.abort)
+
+    def watch(self, leave: Callable[[], None]) -> Callable[[], None]:
+        """Call `leave` once the connection is lost, in a moment where it is already; what is returned ends that."""
+        self._leave = leave
+        self.flow.resume_reading()  # or an end that comes behind a long body would not be seen
+        if self.transport.is_closing():
+            self.loop.call_soon(leave)
+        return self._unwatch
+
+    def _unwatch(self) -> None:
+        self._leave = None
 
     @property
     def idle(self) -> bool:

@@ -24,6 +24,9 @@ def at_least(level: Level, least: Level | None) -> Level:
     return level if least is None or order(level) >= order(least) else least
 
 
+Picture = Image.Image | NDArray[np.uint8]
+"""An RGB image; as an array (H, W, 3)."""
+
 Prepared = object
 """What `prepare` makes of an image and `forward` takes; only the engine knows what it is."""
 
@@ -180,8 +183,8 @@ class Engine(Protocol):
     def configure(self, model: str, merge: str, tolerance: float | None) -> None:
         """Merge by this rule from the next batch on; nothing happens to a model that is not loaded."""
 
-    def prepare(self, model: str, image: Image.Image) -> Prepared:
-        """RGB image -> network input; may be called from several threads at once, before `load` too."""
+    def prepare(self, model: str, image: Picture) -> Prepared:
+        """Image -> network input; may be called from several threads at once, before `load` too."""
 
     def prepare_array(self, array: NDArray[np.float32]) -> Prepared:
         """Normalised image (3, input_size, input_size) float32 -> network input, a copy; called as `prepare` is."""

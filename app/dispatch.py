@@ -15,6 +15,7 @@ from app.batching import Batching, Job, Refusal
 from app.contract import BatchResult, Engine, ImageResult, Item, Level, Prepared
 from app.controller import Controller
 from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable, stopping
+from app.handover import run_in
 from app.objective import TICK_SECONDS, Change
 from app.plan import Batch
 
@@ -184,7 +185,8 @@ class Dispatcher:
                     self._on_change(change)
                 if batch is not None:
                     await self._compute(batch)
-                    continue
+                    if not self._batching.empty:
+                        continue  # else the controller looks again when something comes, or at its tick
             if self._closing:
                 return
             self._wake.clear()
@@ -204,9 +206,11 @@ class Dispatcher:
         work, started = partial(self._engine.forward, batch.model, items), time.perf_counter()
         seconds: float | None = None
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            result = await run_in(self._thread, work)
             seconds = time.perf_counter() - started
             self._hand_out(batch, result, started, seconds)
+            if self._batching.empty:
+                await _turns_of_the_loop(2)
             self._on_batch(batch, result, seconds)
         except Exception as error:  # noqa: BLE001  it is logged, and each client hears of it
             _fail(batch, error)
@@ -219,6 +223,12 @@ class Dispatcher:
             if not job.payload.future.done():
                 done = Done(image, level, degraded, job.arrived, job.deadline, queued, seconds)
                 job.payload.future.set_result(done)
+
+
+async def _turns_of_the_loop(count: int) -> None:
+    """The first wakes those who wait for an answer, and at its end their answers leave."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 def _fail(batch: Batch[Job[Ask]], error: Exception) -> None:

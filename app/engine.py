@@ -10,7 +10,6 @@ from typing import Literal, cast, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 import haste
@@ -25,6 +24,7 @@ from app.contract import (
     LevelRange,
     Method,
     ModelInfo,
+    Picture,
     Prediction,
     Prepared,
     Shown,
@@ -117,7 +117,7 @@ class TorchEngine:
             loaded.config = config
             loaded.calibration = self._calibrator.still_holds(loaded.network, model)
 
-    def prepare(self, model: str, image: Image.Image) -> Prepared:
+    def prepare(self, model: str, image: Picture) -> Prepared:
         return preprocess(image, self._records[model])
 
     def prepare_array(self, array: NDArray[np.float32]) -> Prepared:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from pydantic_core import to_json
+
 request_id: ContextVar[str] = ContextVar("haste_request_id", default="")
 """The id of the request that the current task works for; empty outside a request."""
 
@@ -45,7 +47,10 @@ class JsonFormatter(logging.Formatter):
             line.update(fields)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        try:
+            return to_json(line, fallback=str, ensure_ascii=True).decode()
+        except ValueError:  # a surrogate, of a file's name for one
+            return json.dumps(line, default=str)
 
 
 def configure(level: str) -> None:

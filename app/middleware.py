@@ -4,13 +4,13 @@ import asyncio
 import logging
 import time
 from functools import partial
-from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.connection_state import connection_of
 from app.errors import INTERNAL, error_response
 from app.log import accepted_request_id, request_id
 from app.metrics import UNMATCHED, Metrics
@@ -20,20 +20,6 @@ _PROBES_OF_V2 = ("health/live", "health/ready", "models/{model}/ready", "models/
 _QUIET = frozenset(("/livez", "/readyz", "/startupz", "/metrics", *(f"/v2/{path}" for path in _PROBES_OF_V2)))
 _QUIET_PATHS = tuple(compile_path(route)[0] for route in _QUIET)
 HEADER = "X-Request-ID"
-CONNECTION = "haste.connection"
-"""The key of the scope's state under which the server tells of the connection; absent without a server."""
-
-
-class ConnectionState(Protocol):
-    """What is known of the connection that a request came on."""
-
-    @property
-    def spare(self) -> bool:
-        """Whether it is one over the limit, on which only probes are answered."""
-
-    @property
-    def arrived(self) -> bool:
-        """Whether the request has arrived whole."""
 
 
 def _is_quiet(path: str) -> bool:
@@ -54,7 +40,7 @@ class RequestMiddleware:
         started = time.perf_counter()
         identity = accepted_request_id(Headers(scope=scope).get(HEADER))
         token = request_id.set(identity)
-        connection: ConnectionState | None = scope.get("state", {}).get(CONNECTION)
+        connection = connection_of(scope)
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -80,7 +66,8 @@ class RequestMiddleware:
             answer = error_response(scope["path"], INTERNAL.status, INTERNAL.name, INTERNAL.title, detail)
             await answer(scope, receive, send_with_id)
         finally:
-            self._finish(scope, status or 499, time.perf_counter() - started)
+            finished = partial(self._finish, scope, status or 499, time.perf_counter() - started)
+            asyncio.get_running_loop().call_soon(finished)  # the answer leaves at the end of this turn of the loop
             request_id.reset(token)
 
     def _finish(self, scope: Scope, status: int, seconds: float) -> None:
@@ -88,8 +75,7 @@ class RequestMiddleware:
         self._metrics.http_request(route, scope["method"], status, seconds)
         if route not in _QUIET:
             fields = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 1)}
-            line = partial(_log.info, "%s %s %d", scope["method"], route, status, extra={"fields": fields})
-            asyncio.get_running_loop().call_soon(line)  # the answer leaves at the end of this turn of the loop
+            _log.info("%s %s %d", scope["method"], route, status, extra={"fields": fields})
 
 
 def _too_many_connections(path: str) -> Response:

@@ -76,6 +76,10 @@ class Planner:
 
     def ends(self, start: float, queue: Sequence[W], level: Callable[[W], Level]) -> Iterator[tuple[W, float]]:
         """Each image of the queue with the time at which it would be done, batch after batch from `start`."""
+        if len(queue) == 1:  # the same as below, for most requests
+            latency = self.latency(queue[0].model)
+            yield queue[0], start + latency.cautious * latency.batch(level(queue[0]), 1) + CALL_SECONDS
+            return
         lines: dict[str, deque[tuple[int, W]]] = {}
         for place, job in enumerate(queue):
             lines.setdefault(job.model, deque()).append((place, job))

@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from PIL import Image
-
-from app.contract import Engine, Prepared
+from app.contract import Engine, Picture, Prepared
 from app.decoders import Decoders
 from app.errors import ServiceError, TooManyPixels
 from app.images import ImageLimits, decode
@@ -45,13 +43,12 @@ class Preparation:
         """A small JPEG at once, one a turn of the loop, which takes less than to wake a thread; else in a thread."""
         try:
             if may_be_small(data, self._limits):
-                async with self._turn:
-                    started = time.perf_counter()
-                    image = decode_small(data, self._limits)
-                    small = None if image is None else self._prepare(model, image, started)
-                    await asyncio.sleep(0)
-                if small is not None:
-                    return small
+                await self._turn.acquire()
+                asyncio.get_running_loop().call_soon(self._turn.release)  # in the next turn
+                started = time.perf_counter()
+                image = decode_small(data, self._limits)
+                if image is not None:
+                    return self._prepare(model, image, started)
             return await self._decoders.run(partial(self._decode, model, data))
         except MemoryError:
             raise TooManyPixels("the image needs more memory than there is now") from None
@@ -60,7 +57,7 @@ class Preparation:
         started = time.perf_counter()
         return self._prepare(model, decode(data, self._limits), started)
 
-    def _prepare(self, model: str, image: Image.Image, started: float) -> tuple[Prepared, float, float]:
+    def _prepare(self, model: str, image: Picture, started: float) -> tuple[Prepared, float, float]:
         """The network's input, and the seconds that decoding took, since `started`, and that this takes."""
         decoded = time.perf_counter()
         prepared = self._engine.prepare(model, image)

@@ -3,19 +3,23 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 Level = Annotated[int | Literal["exact", "dense"], Field(description="Number of hyperplanes, `exact` or `dense`")]
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class LevelAnswer(BaseModel):
+# What is typed here and no model of pydantic's is the answer of every request: it is ours, and need not be validated.
+
+
+class LevelAnswer(TypedDict):
     """The level that was asked for, null when none was, and the one that was used."""
 
     requested: Level | None
     used: Level
 
 
-class PredictionAnswer(BaseModel):
+class PredictionAnswer(TypedDict):
     """A class; `probability` is in 0..1."""
 
     label: str
@@ -23,18 +27,18 @@ class PredictionAnswer(BaseModel):
     probability: float
 
 
-class FlopsAnswer(BaseModel):
+class FlopsAnswer(TypedDict):
     """FLOPs of this image; executed = dense - skipped - merged + overhead, reduction = 1 - executed / dense."""
 
     dense: int
     executed: int
-    skipped: int = Field(description="not executed because the inputs are zero")
-    merged: int = Field(description="not executed because channels were merged")
-    overhead: int = Field(description="executed for hashing and merging")
+    skipped: Annotated[int, Field(description="not executed because the inputs are zero")]
+    merged: Annotated[int, Field(description="not executed because channels were merged")]
+    overhead: Annotated[int, Field(description="executed for hashing and merging")]
     reduction: float
 
 
-class TimingAnswer(BaseModel):
+class TimingAnswer(TypedDict):
     """Milliseconds: decoding this image, waiting for the engine, its batch in the network, all since the request."""
 
     decode: float
@@ -43,7 +47,7 @@ class TimingAnswer(BaseModel):
     total: float
 
 
-class Classification(BaseModel):
+class Classification(TypedDict):
     """What is answered for one image."""
 
     model: str
@@ -51,11 +55,11 @@ class Classification(BaseModel):
     predictions: list[PredictionAnswer]
     flops: FlopsAnswer
     timing_ms: TimingAnswer
-    degraded: bool = Field(description="the controller used a lower L than configured, to be in time")
+    degraded: Annotated[bool, Field(description="the controller used a lower L than configured, to be in time")]
     request_id: str
 
 
-class Classifications(BaseModel):
+class Classifications(TypedDict):
     """What is answered for several images, in their order."""
 
     results: list[Classification]

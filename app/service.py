@@ -50,6 +50,7 @@ class Service:
         self.failure: str | None = None
         self.changed_by: str | None = None
         """What alone may change this process, where an engine steers it as one of many; clients are told."""
+        self.on_loaded: Callable[[], None] = lambda: None
         self.on_failure: Callable[[], None] = lambda: None
         self._thread: Executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self.decoders = Decoders(settings.decode_threads)
@@ -146,6 +147,7 @@ class Service:
                 self.failure = error.detail
                 self.on_failure()
                 return
+        self.on_loaded()
         self.loaded = True
 
     async def stop(self) -> None:

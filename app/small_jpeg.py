@@ -1,7 +1,8 @@
 """A small, plain, sound JPEG -> its pixels, fast enough for the event loop. Decision 0009."""
 
+import numpy as np
 import simplejpeg
-from PIL import Image
+from numpy.typing import NDArray
 
 from app.images import ImageLimits
 
@@ -17,15 +18,16 @@ def may_be_small(data: bytes, limits: ImageLimits) -> bool:
     return within and data.startswith(_START) and not any(mark in data for mark in _ELSEWHERE)
 
 
-def decode_small(data: bytes, limits: ImageLimits) -> Image.Image | None:
-    """What `images.decode` gives, to the bit; None where that has to look: over a limit, damaged, of four colours.
+def decode_small(data: bytes, limits: ImageLimits) -> NDArray[np.uint8] | None:
+    """The pixels that `images.decode` gives, to the bit, (H, W, 3) RGB.
 
-    One call of libjpeg-turbo, which Pillow uses too, without the many small steps that Pillow takes in Python.
+    None where that has to look: over a limit, damaged, of four colours. One call of libjpeg-turbo, which Pillow uses
+    too, without the many small steps that Pillow takes in Python.
     """
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if max(height, width) > SMALL_SIDE or height * width > limits.max_image_pixels or colours not in _COLOURS:
-            return None
-        return Image.fromarray(simplejpeg.decode_jpeg(data))
+        small = max(height, width) <= SMALL_SIDE and height * width <= limits.max_image_pixels and colours in _COLOURS
+        pixels: NDArray[np.uint8] | None = simplejpeg.decode_jpeg(data) if small else None
     except Exception:  # noqa: BLE001  whatever it cannot do, 4:4:1 subsampling for one, the other decoder may
         return None
+    return pixels

@@ -6,9 +6,10 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import BytesIO
+from operator import sub, truediv
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ Figures = dict[str, list[float]]
 
 
 def main() -> int:
-    """The engine in a process of its own and the service, both alive, take turns; medians over all turns.
+    """The engine in a process of its own and the service, both alive, take short turns, which are compared in pairs.
 
     2 with one line where something is in the way.
     """
@@ -52,18 +53,22 @@ def main() -> int:
 def summary(figures: Figures, probes_ms: Sequence[float]) -> dict[str, Any]:
     """added_ms: of one request alone, over the bare forward, and that part of it which the forward itself is slower.
 
-    throughput: images a second over those of the engine alone in full batches. livez_ms: of the probes of all turns.
-    turns: what each measured.
+    throughput: images a second over those of the engine alone in full batches. Both are medians over the turns of what
+    each turn says, since from one to the next the machine may change by more than what is to be found. livez_ms: of the
+    probes of all turns. turns: what each measured.
     """
-    medians = {name: statistics.median(values) for name, values in figures.items()}
+
+    def paired(compare: Callable[[float, float], float], ours: str, engine: str) -> float:
+        return statistics.median(map(compare, figures[ours], figures[engine]))
+
     return {
         "added_ms": {
-            "whole": medians["service_ms"] - medians["engine_ms"],
-            "forward": medians["server_forward_ms"] - medians["engine_ms"],
+            "whole": paired(sub, "service_ms", "engine_ms"),
+            "forward": paired(sub, "server_forward_ms", "engine_ms"),
         },
-        "throughput": {name: medians[f"{name}_images"] / medians["engine_images"] for name in ("single", "eights")},
+        "throughput": {name: paired(truediv, f"{name}_images", "engine_images") for name in ("single", "eights")},
         "livez_ms": {f"p{percent}": float(np.percentile(probes_ms, percent)) for percent in (50, 99)},
-        "medians": medians,
+        "medians": {name: statistics.median(values) for name, values in figures.items()},
         "turns": figures,
     }
 
@@ -72,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="overhead", description=__doc__)
     parser.add_argument("--images", type=Path, required=True, metavar="DIR|NPZ", help="as for haste load")
     parser.add_argument("--L", type=parse_level, default="exact", help="the level (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default: %(default)s)")
-    parser.add_argument("--turns", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=0.6, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=40)
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser
 

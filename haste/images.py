@@ -98,13 +98,18 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return out
 
 
-def preprocess(image: Image.Image, record: WeightsRecord) -> Tensor:
-    """Any image -> (3, S, S) float32, normalised; S is the record's input size.
+def preprocess(image: Image.Image | NDArray[np.uint8], record: WeightsRecord) -> Tensor:
+    """Any image, or the (H, W, 3) RGB values of one, -> (3, S, S) float32, normalised; S is the record's input size.
 
     The largest centred square is resized (bilinear, antialiased), which is the shorter side to S and a centre crop in
     one step; an image of S x S is not resampled. Any mode is taken (`to_rgb`).
     """
-    image, side = to_rgb(image), record.input_size
+    side = record.input_size
+    if isinstance(image, np.ndarray):
+        if image.shape == (side, side, 3):
+            return normalise(image[None], record)[0]
+        image = Image.fromarray(image)
+    image = to_rgb(image)
     if image.size != (side, side):
         width, height = image.size
         square = min(width, height)
@@ -119,8 +124,11 @@ def normalise(images: NDArray[np.uint8], record: WeightsRecord) -> Tensor:
 
     Looked up in a table of the 256 values, which for one small image takes less than half of the time to compute them.
     """
-    channels = _normalised(record.mean, record.std)
-    return torch.from_numpy(np.stack([table[images[..., c]] for c, table in enumerate(channels)], axis=1))
+    count, *sides, channels = images.shape
+    out = np.empty((count, channels, *sides), np.float32)
+    for c, table in enumerate(_normalised(record.mean, record.std)):
+        np.take(table, images[..., c], out=out[:, c], mode="clip")  # else it takes into a copy first
+    return torch.from_numpy(out)
 
 
 @cache

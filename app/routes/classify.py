@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
 
 from app.classifying import Answer
 from app.disconnect import until_gone
@@ -72,7 +73,7 @@ def _respond(service: Service, choice: Choice, answers: list[Answer], started: f
     begin = time.perf_counter()
     results = [_result(choice, answer, started) for answer in answers]
     whole = results[0] if len(results) == 1 else Classifications(results=results)
-    response = Response(whole.model_dump_json(), media_type="application/json")
+    response = Response(to_json(whole, inf_nan_mode="null"), media_type="application/json")
     service.classifying.answered(choice.model.name, answers, time.perf_counter() - begin)
     return response
 

@@ -30,6 +30,7 @@ from app.contract import (
     LevelRange,
     Method,
     ModelInfo,
+    Picture,
     Prediction,
     Prepared,
     Shown,
@@ -106,9 +107,10 @@ class FakeEngine:
         if model in self.unconfigurable and merge == "mean":
             raise RuntimeError("no")
 
-    def prepare(self, model: str, image: Image.Image) -> Prepared:
-        self.seen.append(image)
-        return image.getpixel((0, 0))
+    def prepare(self, model: str, image: Picture) -> Prepared:
+        shown = image if isinstance(image, Image.Image) else Image.fromarray(image)
+        self.seen.append(shown)
+        return shown.getpixel((0, 0))
 
     def prepare_array(self, array: NDArray[np.float32]) -> Prepared:
         return tuple(int(value) for value in array[:, 0, 0])

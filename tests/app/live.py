@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -41,11 +41,16 @@ class Live:
 
     def wait_for_connections(self, number: int) -> None:
         """AssertionError where the server does not have that many within ten seconds."""
+        connections = self.server.server_state.connections
+        self.wait_until(lambda: len(connections) == number, lambda: f"{len(connections)} connections, not {number}")
+
+    def wait_until(self, condition: Callable[[], bool], told: Callable[[], str] = lambda: "it did not happen") -> None:
+        """AssertionError where it does not come true within ten seconds."""
         for _ in range(1000):
-            if len(self.server.server_state.connections) == number:
+            if condition():
                 return
             time.sleep(0.01)
-        raise AssertionError(f"{len(self.server.server_state.connections)} connections, not {number}")
+        raise AssertionError(told())
 
 
 def read_all(client: socket.socket) -> bytes:
@@ -78,12 +83,17 @@ def statuses(data: bytes) -> list[int]:
 
 @contextmanager
 def live(
-    engine: Engine, tls: ssl.SSLContext | None = None, notifier: Notifier | None = None, **settings: Any
+    engine: Engine,
+    tls: ssl.SSLContext | None = None,
+    notifier: Notifier | None = None,
+    on_loaded: Callable[[Service], None] = lambda _service: None,
+    **settings: Any,
 ) -> Iterator[Live]:
     """A server that is ready; it must end by itself when it is told to stop."""
     values = Settings(**({"decode_threads": 2, "threads": 1, "drain_ms": 0, "port": 0} | settings))
     app = create_app(values, engine)
     server = Server(app, values, tls, notifier)
+    app.state.service.on_loaded = lambda: on_loaded(app.state.service)
     with bind("127.0.0.1", 0) as listener:
         running = Live(server, listener.getsockname()[1], cast(Service, app.state.service))
         thread = threading.Thread(target=lambda: uvloop.run(server.serve(sockets=[listener])))

@@ -170,6 +170,12 @@ def test_an_exception_is_logged_on_one_line() -> None:
     assert "ValueError" in json.loads(line)["exception"]
 
 
+def test_what_no_encoding_knows_is_logged_all_the_same() -> None:
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "cannot read %s", ("photo\udc80.png",), None)
+    record.fields = {"value": object, "ratio": float("nan")}
+    assert json.loads(log.JsonFormatter().format(record))["message"] == "cannot read photo\udc80.png"
+
+
 def test_images_are_never_logged(client: Client, engine: FakeEngine, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     engine.trouble = RuntimeError("no")

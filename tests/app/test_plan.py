@@ -47,6 +47,13 @@ def test_the_ends_of_many_that_wait_are_found_in_as_many_steps_as_there_are_imag
         assert len(chosen) <= 1024 + 1024 / MOST
 
 
+def test_one_alone_ends_as_a_batch_of_one_would() -> None:
+    for level in ("dense", 8):
+        image = Image("m", due=0.001, level=level)
+        batch = planner().next(3.0, [image], lambda own: own.level or "exact")
+        assert list(planner().ends(3.0, [image], lambda own: own.level or "exact")) == [(image, 3.0 + batch.seconds)]
+
+
 def test_the_ends_are_those_of_the_batches_that_would_follow() -> None:
     own = planner()
     queue = [Image("mmnmnnnm"[number % 8], due=0.01 * number) for number in range(60)]

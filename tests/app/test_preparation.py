@@ -5,7 +5,7 @@ import threading
 import pytest
 from PIL import Image
 
-from app.contract import Prepared
+from app.contract import Picture, Prepared
 from app.small_jpeg import SMALL_BYTES
 from tests.app.harness import Client, FakeEngine, encoded
 
@@ -20,8 +20,9 @@ class Watched(FakeEngine):
         super().__init__("small")
         self.threads: dict[int, str] = {}
 
-    def prepare(self, model: str, image: Image.Image) -> Prepared:
-        self.threads[image.width] = threading.current_thread().name
+    def prepare(self, model: str, image: Picture) -> Prepared:
+        width = image.width if isinstance(image, Image.Image) else image.shape[1]
+        self.threads[width] = threading.current_thread().name
         return super().prepare(model, image)
 
 

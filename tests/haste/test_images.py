@@ -102,6 +102,12 @@ def test_an_image_of_the_right_size_is_not_resampled(record: WeightsRecord) -> N
     assert np.array_equal(back.round().numpy().astype(np.uint8), pixels)
 
 
+@pytest.mark.parametrize("size", [(8, 8), (8, 12), (3, 5)])
+def test_the_values_of_an_image_are_as_good_as_the_image(size: tuple[int, int], record: WeightsRecord) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (*size, 3), np.uint8)
+    assert torch.equal(preprocess(pixels, record), preprocess(Image.fromarray(pixels), record))
+
+
 def test_normalised_is_to_the_bit_what_the_formula_says(record: WeightsRecord) -> None:
     images = np.random.default_rng(1).integers(0, 256, (5, 7, 9, 3), np.uint8)
     x = (torch.from_numpy(images).float() / 255 - torch.tensor(record.mean)) / torch.tensor(record.std)

@@ -1,0 +1,30 @@
+"""What the application may know of the connection that a request came on."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from starlette.types import Scope
+
+CONNECTION = "haste.connection"
+"""The key of the scope's state under which the server tells of the connection; absent without our server."""
+
+
+class ConnectionState(Protocol):
+    """A connection of our server."""
+
+    @property
+    def spare(self) -> bool:
+        """Whether it is one over the limit, on which only probes are answered."""
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the request has arrived whole."""
+
+    def watch(self, leave: Callable[[], None]) -> Callable[[], None]:
+        """Let `leave` be called once the client is gone, until what this returns is called."""
+
+
+def connection_of(scope: Scope) -> ConnectionState | None:
+    """The connection of a request; None where another server runs the application."""
+    connection: ConnectionState | None = scope.get("state", {}).get(CONNECTION)
+    return connection

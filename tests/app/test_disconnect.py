@@ -1,0 +1,93 @@
+"""Clients that leave the real server before their answer: their work ends, and what others wait for does not."""
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from tests.app.harness import FakeEngine, encoded
+from tests.app.live import Live, live, read_answer, statuses
+
+PNG = encoded()
+JSON = b'{"image": "%b"}'
+
+
+def post(body: bytes, kind: bytes = b"image/png") -> bytes:
+    head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    return head % (kind, len(body)) + body
+
+
+def ended(running: Live, outcome: str, count: int) -> Callable[[], bool]:
+    def look() -> bool:
+        labels = {"model": "small", "outcome": outcome}
+        found = running.service.metrics.registry.get_sample_value("haste_inference_requests_total", labels)
+        return found == count
+
+    return look
+
+
+def leave_at_once(client: socket.socket) -> None:
+    client.close()
+
+
+def end_writing(client: socket.socket) -> None:
+    """Which a client that waits for an answer does not do either: the connection is lost."""
+    client.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("leave", [leave_at_once, end_writing])
+@pytest.mark.parametrize("water", [1 << 16, len(PNG) // 2], ids=["short", "long"])
+def test_a_client_that_leaves_while_it_waits_gives_its_place_to_the_next(
+    water: int, leave: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the end of its body was so long that reading from the connection was paused for it."""
+    monkeypatch.setattr("uvicorn.protocols.http.httptools_impl.HIGH_WATER_LIMIT", water)
+    engine = FakeEngine()
+    with live(engine, queue_images=1, max_images=1) as running:
+        engine.gate.clear()
+        with running.open(post(PNG)) as first:
+            assert engine.running.wait(10)
+            with running.open(post(PNG).removesuffix(PNG)) as second:
+                running.wait_until(lambda: running.service.admission.requests == 2)
+                second.sendall(PNG)
+                running.wait_until(lambda: running.service.batching.depth() == 1)
+                leave(second)
+                running.wait_until(ended(running, "cancelled", 1))
+                assert running.service.batching.depth() == 0
+            with running.open(post(PNG)) as third:
+                running.wait_until(lambda: running.service.batching.depth() == 1)
+                engine.gate.set()
+                assert [statuses(read_answer(client)) for client in (first, third)] == [[200], [200]]
+        running.wait_until(ended(running, "ok", 2))
+        assert len(engine.batches) == 2
+
+
+def test_a_client_that_left_while_its_body_was_taken_apart_is_not_computed() -> None:
+    engine = FakeEngine()
+    with live(engine, decode_threads=1) as running:
+        hold = engine.gate
+        hold.clear()
+        with running.open(post(PNG)) as first:
+            assert engine.running.wait(10)
+            blocking = [running.service.decoders._pool.submit(hold.wait, 10)]
+            with running.open(post(JSON % b"aGVsbG8=", b"application/json")):
+                running.wait_until(lambda: running.service.admission.requests == 2)
+            running.wait_for_connections(1)
+            hold.set()
+            assert blocking[0].result()
+            running.wait_until(ended(running, "cancelled", 1))
+            assert statuses(read_answer(first)) == [200]
+
+
+def test_the_next_request_of_a_connection_is_watched_as_the_first_was() -> None:
+    engine = FakeEngine()
+    with live(engine) as running:
+        with running.open(post(PNG)) as client:
+            assert statuses(read_answer(client)) == [200]
+            engine.gate.clear()
+            engine.running.clear()
+            client.sendall(post(PNG))
+            assert engine.running.wait(10)
+        running.wait_until(ended(running, "cancelled", 1))
+        engine.gate.set()
+        running.wait_until(ended(running, "ok", 1))
