@@ -219,16 +219,15 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
             self._arm(self._limits.response_seconds, self.transport.abort)
 
-    def watch(self, leave: Callable[[], None]) -> Callable[[], None]:
-        """Call `leave` once the connection is lost, in a moment where it is already; what is returned ends that."""
+    def watch(self, leave: Callable[[], None]) -> None:
+        """Call `leave`, and no other from now on, once the connection is lost."""
         self._leave = leave
         self.flow.resume_reading()  # or an end that comes behind a long body would not be seen
-        if self.transport.is_closing():
-            self.loop.call_soon(leave)
-        return self._unwatch
 
-    def _unwatch(self) -> None:
-        self._leave = None
+    @property
+    def gone(self) -> bool:
+        """Whether it is lost, or about to be closed."""
+        return self.transport.is_closing()
 
     @property
     def idle(self) -> bool:

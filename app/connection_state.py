@@ -20,8 +20,12 @@ class ConnectionState(Protocol):
     def arrived(self) -> bool:
         """Whether the request has arrived whole."""
 
-    def watch(self, leave: Callable[[], None]) -> Callable[[], None]:
-        """Let `leave` be called once the client is gone, until what this returns is called."""
+    @property
+    def gone(self) -> bool:
+        """Whether nobody will read an answer any more."""
+
+    def watch(self, leave: Callable[[], None]) -> None:
+        """Let `leave`, and no other from now on, be called once the client is gone."""
 
 
 def connection_of(scope: Scope) -> ConnectionState | None:

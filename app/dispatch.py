@@ -210,7 +210,7 @@ class Dispatcher:
             seconds = time.perf_counter() - started
             self._hand_out(batch, result, started, seconds)
             if self._batching.empty:
-                await _turns_of_the_loop(2)
+                await _until_answers_left()
             self._on_batch(batch, result, seconds)
         except Exception as error:  # noqa: BLE001  it is logged, and each client hears of it
             _fail(batch, error)
@@ -225,9 +225,9 @@ class Dispatcher:
                 job.payload.future.set_result(done)
 
 
-async def _turns_of_the_loop(count: int) -> None:
-    """The first wakes those who wait for an answer, and at its end their answers leave."""
-    for _ in range(count):
+async def _until_answers_left() -> None:
+    """One turn of the loop wakes those who wait for them, and at its end they leave; in the next, this goes on."""
+    for _ in range(2):
         await asyncio.sleep(0)
 
 

@@ -48,8 +48,8 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
-            return to_json(line, fallback=str, ensure_ascii=True).decode()
-        except ValueError:  # a surrogate, of a file's name for one
+            return to_json(line, fallback=str, ensure_ascii=True, inf_nan_mode="null").decode()
+        except ValueError:  # bytes or surrogates that are no text, as a file's name may hold
             return json.dumps(line, default=str)
 
 

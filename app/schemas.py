@@ -9,7 +9,7 @@ Level = Annotated[int | Literal["exact", "dense"], Field(description="Number of 
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-# What is typed here and no model of pydantic's is the answer of every request: it is ours, and need not be validated.
+# Typed dictionaries: the answer of every request, made by us, so pydantic need not validate it.
 
 
 class LevelAnswer(TypedDict):

@@ -59,7 +59,7 @@ def summary(figures: Figures, probes_ms: Sequence[float]) -> dict[str, Any]:
     """
 
     def paired(compare: Callable[[float, float], float], ours: str, engine: str) -> float:
-        return statistics.median(map(compare, figures[ours], figures[engine]))
+        return statistics.median(compare(*pair) for pair in zip(figures[ours], figures[engine], strict=True))
 
     return {
         "added_ms": {

@@ -99,13 +99,15 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def preprocess(image: Image.Image | NDArray[np.uint8], record: WeightsRecord) -> Tensor:
-    """Any image, or the (H, W, 3) RGB values of one, -> (3, S, S) float32, normalised; S is the record's input size.
+    """Any image, or the (H, W, 3) uint8 RGB of one, -> (3, S, S) float32, normalised; S is the record's input size.
 
     The largest centred square is resized (bilinear, antialiased), which is the shorter side to S and a centre crop in
     one step; an image of S x S is not resampled. Any mode is taken (`to_rgb`).
     """
     side = record.input_size
     if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.shape[2:] != (3,):
+            raise ValueError(f"an image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
         if image.shape == (side, side, 3):
             return normalise(image[None], record)[0]
         image = Image.fromarray(image)
@@ -122,11 +124,11 @@ def preprocess(image: Image.Image | NDArray[np.uint8], record: WeightsRecord) ->
 def normalise(images: NDArray[np.uint8], record: WeightsRecord) -> Tensor:
     """(N, S, S, 3) uint8 -> (N, 3, S, S) float32: (x / 255 - mean) / std per channel, contiguous.
 
-    Looked up in a table of the 256 values, which for one small image takes less than half of the time to compute them.
+    Looked up in tables of the 256 values, which for one small image takes less than half of the time to compute them.
     """
-    count, *sides, channels = images.shape
-    out = np.empty((count, channels, *sides), np.float32)
-    for c, table in enumerate(_normalised(record.mean, record.std)):
+    tables = _normalised(record.mean, record.std)
+    out = np.empty((len(images), len(tables), *images.shape[1:-1]), np.float32)
+    for c, table in enumerate(tables):
         np.take(table, images[..., c], out=out[:, c], mode="clip")  # else it takes into a copy first
     return torch.from_numpy(out)
 

@@ -69,7 +69,7 @@ class _Simulation:
         self.run = Run(box.objective.slo_seconds, agreements(box.points))
 
     def play(self) -> Run:
-        """Every arrival is received and offered, every batch ends; ticks fall between while the engine is free."""
+        """Every arrival is received and offered, every batch ends; ticks fall between while nothing waits."""
         tick = TICK_SECONDS
         while self._arrivals or self._received or self._running:
             arrival = self._arrivals[0] if self._arrivals else _NEVER
@@ -78,13 +78,15 @@ class _Simulation:
             now = min(arrival, offer, end, _NEVER if self._running else tick)
             if self._running and now == end:
                 self._finish(self._running, now)
-            elif now == offer:
-                self._offer(now)
-            elif now == arrival:
+            elif now == arrival and now != offer:
                 self._receive(now)
-            if self._running is None:
-                self._take(now)
-                tick = now + TICK_SECONDS
+                continue
+            else:
+                if now == offer:
+                    self._offer(now)
+                if self._running is None:
+                    self._take(now)
+            tick = now + TICK_SECONDS
         return self.run
 
     def _loop(self, now: float) -> float:
@@ -118,10 +120,11 @@ class _Simulation:
             self._running = _Running(batch, now, now + seconds + behind)
 
     def _finish(self, running: _Running, now: float) -> None:
-        """The next batch begins before the answers of this one go out."""
+        """The next batch begins before the answers of this one go out; behind an empty queue nobody looks."""
         self._batching.finished(now, running.batch, now - running.started)
         self._running = None
-        self._take(now)
+        if not self._batching.empty:
+            self._take(now)
         for job, level in zip(running.batch.jobs, running.batch.levels, strict=True):
             leaves = self._loop(now)
             self._batching.answered(leaves, job.arrived, job.deadline)

@@ -1,5 +1,6 @@
 """The real server on a loopback port, in a thread, with any engine; and a socket that speaks to it byte by byte."""
 
+import asyncio
 import re
 import socket
 import ssl
@@ -28,6 +29,10 @@ class Live:
     def __init__(self, server: Server, port: int, service: Service) -> None:
         self.server, self.port, self.service = server, port, service
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self.server.servers[0].get_loop()
+
     def open(self, data: bytes = b"") -> socket.socket:
         """A connection on which `data` was sent; reading from it ends after ten seconds at the latest."""
         client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -51,6 +56,12 @@ class Live:
                 return
             time.sleep(0.01)
         raise AssertionError(told())
+
+
+def post(body: bytes, kind: bytes = b"image/png") -> bytes:
+    """A request to /classify."""
+    head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    return head % (kind, len(body)) + body
 
 
 def read_all(client: socket.socket) -> bytes:

@@ -1,20 +1,16 @@
 """Clients that leave the real server before their answer: their work ends, and what others wait for does not."""
 
+import base64
 import socket
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from tests.app.harness import FakeEngine, encoded
-from tests.app.live import Live, live, read_answer, statuses
+from tests.app.live import Live, live, post, read_answer, statuses
 
-PNG = encoded()
-JSON = b'{"image": "%b"}'
-
-
-def post(body: bytes, kind: bytes = b"image/png") -> bytes:
-    head = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
-    return head % (kind, len(body)) + body
+PNG, JPEG = encoded(), encoded("JPEG")
 
 
 def ended(running: Live, outcome: str, count: int) -> Callable[[], bool]:
@@ -26,16 +22,16 @@ def ended(running: Live, outcome: str, count: int) -> Callable[[], bool]:
     return look
 
 
-def leave_at_once(client: socket.socket) -> None:
+def close(client: socket.socket) -> None:
     client.close()
 
 
 def end_writing(client: socket.socket) -> None:
     """Which a client that waits for an answer does not do either: the connection is lost."""
-    client.shutdown(socket.SHUT_RDWR)
+    client.shutdown(socket.SHUT_WR)
 
 
-@pytest.mark.parametrize("leave", [leave_at_once, end_writing])
+@pytest.mark.parametrize("leave", [close, end_writing])
 @pytest.mark.parametrize("water", [1 << 16, len(PNG) // 2], ids=["short", "long"])
 def test_a_client_that_leaves_while_it_waits_gives_its_place_to_the_next(
     water: int, leave: Callable[[socket.socket], None], monkeypatch: pytest.MonkeyPatch
@@ -63,20 +59,18 @@ def test_a_client_that_leaves_while_it_waits_gives_its_place_to_the_next(
 
 
 def test_a_client_that_left_while_its_body_was_taken_apart_is_not_computed() -> None:
-    engine = FakeEngine()
+    engine, hold = FakeEngine(), threading.Event()
     with live(engine, decode_threads=1) as running:
-        hold = engine.gate
-        hold.clear()
-        with running.open(post(PNG)) as first:
-            assert engine.running.wait(10)
-            blocking = [running.service.decoders._pool.submit(hold.wait, 10)]
-            with running.open(post(JSON % b"aGVsbG8=", b"application/json")):
-                running.wait_until(lambda: running.service.admission.requests == 2)
-            running.wait_for_connections(1)
-            hold.set()
-            assert blocking[0].result()
-            running.wait_until(ended(running, "cancelled", 1))
-            assert statuses(read_answer(first)) == [200]
+        blocking = running.service.decoders._pool.submit(hold.wait, 10)
+        with running.open(post(b'{"image": "%b"}' % base64.b64encode(JPEG), b"application/json")):
+            running.wait_until(lambda: running.service.admission.requests == 1)
+        running.wait_for_connections(0)
+        hold.set()
+        assert blocking.result()
+        running.wait_until(ended(running, "cancelled", 1))
+        with running.open(post(JPEG)) as client:
+            assert statuses(read_answer(client)) == [200]
+        assert len(engine.batches) == 1
 
 
 def test_the_next_request_of_a_connection_is_watched_as_the_first_was() -> None:
@@ -91,3 +85,26 @@ def test_the_next_request_of_a_connection_is_watched_as_the_first_was() -> None:
         running.wait_until(ended(running, "cancelled", 1))
         engine.gate.set()
         running.wait_until(ended(running, "ok", 1))
+
+
+def test_a_client_that_leaves_between_two_requests_cancels_nothing() -> None:
+    with live(FakeEngine()) as running:
+        with running.open(post(PNG)) as client:
+            assert statuses(read_answer(client)) == [200]
+        running.wait_for_connections(0)
+        assert ended(running, "ok", 1)()
+        assert ended(running, "cancelled", 0)()
+
+
+def test_what_is_asked_after_an_answer_on_its_connection_counts_that_answer() -> None:
+    with live(FakeEngine()) as running, running.open(post(PNG)) as client:
+        assert statuses(read_answer(client)) == [200]
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        told = read_answer(client)
+        for series in (
+            b'haste_http_requests_total{code="200",method="POST",route="/classify"} 1.0',
+            b'haste_inference_images_total{hyperplanes="12",model="small"} 1.0',
+            b'haste_batch_releases_total{model="small",reason="idle"} 1.0',
+            b'haste_requests_within_slo_total{model="small"} 1.0',
+        ):
+            assert series in told

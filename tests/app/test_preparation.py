@@ -1,11 +1,14 @@
 """Where images are prepared: small JPEGs on the event loop, all others in the decoders' threads."""
 
+import asyncio
 import threading
 
 import pytest
 from PIL import Image
 
 from app.contract import Picture, Prepared
+from app.images import ImageLimits
+from app.preparation import Preparation
 from app.small_jpeg import SMALL_BYTES
 from tests.app.harness import Client, FakeEngine, encoded
 
@@ -56,6 +59,31 @@ def test_a_long_thin_jpeg_does_not_hold_the_loop(client: Client, engine: Watched
     assert len(long) < SMALL_BYTES
     assert client.classify(long).status_code == 200
     assert is_decoder(engine.threads[65])
+
+
+def test_small_ones_are_decoded_one_a_turn_of_the_loop(client: Client, engine: Watched) -> None:
+    turn, found = 0, list[int]()
+
+    class Noting(Watched):
+        def prepare(self, model: str, image: Picture) -> Prepared:
+            found.append(turn)
+            return super().prepare(model, image)
+
+    async def prepare() -> None:
+        def next_turn() -> None:
+            nonlocal turn
+            turn += 1
+            loop.call_soon(next_turn)
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(next_turn)
+        limits, counted = ImageLimits(1 << 20, 1 << 20, 10_000), lambda _model, _stage, _seconds: None
+        own = Preparation(Noting(), client.service.decoders, limits, counted)
+        both = own.prepare("small", [SMALL] * 3), own.prepare("small", [SMALL] * 3)
+        assert [len(one) for one in await asyncio.gather(*both)] == [3, 3]
+
+    client.run(prepare)
+    assert len(set(found)) == len(found) == 6
 
 
 def test_images_of_both_kinds_are_answered_in_their_order_and_a_bad_one_is_named(

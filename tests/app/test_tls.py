@@ -4,6 +4,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from app.cli import bind, greeting
 from app.settings import Settings
 from app.tls import tls_context
 from tests.app.harness import FakeEngine, encoded
-from tests.app.live import Live, live
+from tests.app.live import Live, live, post
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,25 @@ def test_a_client_that_does_not_begin_with_tls_is_cut(server: Live) -> None:
     with server.open() as client:
         assert client.recv(1) == b""
     assert time.monotonic() - begun < 5
+
+
+def test_a_request_read_together_with_the_end_of_its_connection_is_not_computed(
+    files: tuple[Path, Path], authority: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, trusting = FakeEngine(), ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with live(engine, tls_context(*files)) as running:
+        with running.open() as plain, trusting.wrap_socket(plain, server_hostname="localhost") as client:
+            running.loop.call_soon_threadsafe(time.sleep, 0.2)
+            client.sendall(post(encoded("JPEG")))
+            client.settimeout(0.0)
+            with suppress(OSError):
+                client.unwrap()  # says that nothing follows, and does not wait for the answer
+        cancelled = {"model": "small", "outcome": "cancelled"}
+        sample = running.service.metrics.registry.get_sample_value
+        running.wait_until(lambda: sample("haste_inference_requests_total", cancelled) == 1)
+    assert engine.batches == []
+    assert "Exception" not in caplog.text
 
 
 def test_the_greeting_says_https() -> None:

@@ -3,10 +3,12 @@
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from haste.images import normalise, open_image, preprocess, to_rgb
@@ -106,6 +108,14 @@ def test_an_image_of_the_right_size_is_not_resampled(record: WeightsRecord) -> N
 def test_the_values_of_an_image_are_as_good_as_the_image(size: tuple[int, int], record: WeightsRecord) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (*size, 3), np.uint8)
     assert torch.equal(preprocess(pixels, record), preprocess(Image.fromarray(pixels), record))
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32)]
+)
+def test_values_that_are_no_image_are_named(pixels: NDArray[Any], record: WeightsRecord) -> None:
+    with pytest.raises(ValueError, match=rf"\(H, W, 3\) uint8, not .*{pixels.dtype}"):
+        preprocess(pixels, record)
 
 
 def test_normalised_is_to_the_bit_what_the_formula_says(record: WeightsRecord) -> None:
