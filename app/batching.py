@@ -152,7 +152,8 @@ class Batching(Generic[T]):
             job, end = own[-1]  # only when the last is in time are all
             if end <= job.due:
                 self._reserve.refused(now, job.seconds)
-            detail = f"{_waiting(ahead)}: done in {_ms(end - now)}, safe in time would be {_ms(job.safe - now)}"
+            detail = f"{_waiting(ahead)}: it would be done in {_ms(end - now)}, and {_ms(job.safe - now)} are safe; "
+            detail += "ask again, or with a longer deadline_ms"
             return Refusal(detail, end - job.safe)
         if not late:
             return None
@@ -196,7 +197,7 @@ class Batching(Generic[T]):
 
 
 def _waiting(ahead: Sequence[Job[Any]]) -> str:
-    return "1 image waits" if len(ahead) == 1 else f"{len(ahead)} images wait"
+    return {0: "nothing else waits", 1: "1 image waits"}.get(len(ahead), f"{len(ahead)} images wait")
 
 
 def _due(job: Job[Any]) -> float:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app import log
 from app.main import create_app
-from app.memory import return_large_blocks, settle
+from app.memory import return_large_blocks, settle, unsettle
 from app.notify import Notifier
 from app.server import Server
 from app.service import Service
@@ -80,6 +80,7 @@ def serve(
     sys.stdout.write(greeting(service, listener, "http" if tls is None else "https"))
     sys.stdout.flush()
     uvloop.run(server.serve(sockets=[listener]))
+    unsettle()
     if service.failure is not None:
         return _refuse(service.failure)
     if server.all_answered:

@@ -29,3 +29,8 @@ def settle() -> None:
     """
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, *gc.get_threshold()[1:])
+
+
+def unsettle() -> None:
+    """Before the process ends: let the collector free everything, or native code reports what is left as leaked."""
+    gc.unfreeze()

@@ -105,7 +105,7 @@ class Steering:
     def _change(self, patch: ConfigPatch, if_version: str | None) -> State:
         old = self.state
         if if_version is not None and not _matches(if_version, old.version):
-            raise VersionConflict(f"the state has version {old.version}, not {named(if_version)}")
+            raise VersionConflict(f"the state has version {old.version}, not {named(if_version)}; read /config again")
         new = changed(old, patch)
         if new is not old:
             self._apply(old, new)

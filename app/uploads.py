@@ -26,7 +26,7 @@ from app.multipart import parse_multipart
 from app.parameters import from_text
 
 _MAX_OBJECT_BYTES = 65_536
-_IMAGE_FIELDS = ("image", "file")
+_IMAGE_FIELDS = ("image", "images", "file")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _from_multipart(body: bytes, content_type: str, limits: UploadLimits) -> Upl
         if part.name in _IMAGE_FIELDS:
             upload.images.append(bytes(part.content))
         elif part.is_file:
-            raise InvalidParameter(f"unknown file field {named_value(part.name)}; send 'image' or 'file'")
+            raise InvalidParameter(f"unknown file field {named_value(part.name)}; send 'image', once or more often")
         else:
             upload.fields += from_text([(part.name, part.content[:100].decode("utf-8", "replace"))])
     return upload.check(limits)

@@ -99,7 +99,9 @@ class Calibration:
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from error
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{path}: no calibration of this version: {type(error).__name__}: {error}") from error
+            raise ValueError(
+                f"{path}: not what `haste calibrate` of this version writes: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _parse(data: dict[str, Any]) -> Calibration:

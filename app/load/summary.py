@@ -69,6 +69,8 @@ class Summary:
             )
         if not_sent:
             found.append(f"{not_sent} arrivals were not sent, since too many requests were in flight: --connections")
+        if cut := self.codes.get(code_name(Fate.CONNECTION), 0):
+            found.append(f"{cut} requests found no service or were cut off by it: did it stop, or is it restarting?")
         return found
 
 

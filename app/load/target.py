@@ -82,6 +82,8 @@ async def wait_until_ready(
                 if answer.status == 200:
                     return
                 seconds, reason = loading_seconds, f"answers {answer.status}: {_detail(await answer.read())}"
+                if answer.status == 404:
+                    raise ValueError(f"{probe} {reason}; --url is the service's address, without a path of its API")
         except (aiohttp.ClientError, OSError) as error:
             seconds, reason = absent_seconds, f"{_reason(error)}; start it with `haste serve`, or give another --url"
         if loop.time() - started >= seconds:

@@ -17,7 +17,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "Milliseconds until the answer is worth nothing; absent: the objective, for each image",
         "schema": {"type": "integer", "minimum": 1, "maximum": 600_000},
     },
-    "min_L": {"description": "The lowest level that the controller may choose for this request", "schema": _LEVEL},
+    "min_L": {
+        "description": "The lowest level that may be used for this request; above the configured `L` it is used itself",
+        "schema": _LEVEL,
+    },
     "model": {"description": "A name of /models; absent: the first", "schema": {"type": "string"}},
 }
 _EXAMPLES = {"L": 10, "top_k": 3}
@@ -28,6 +31,7 @@ CLASSIFY_PARAMETERS: list[dict[str, Any]] = [
 
 _FIELDS = {name: values["schema"] for name, values in _PARAMETERS.items()}
 _BINARY = {"type": "string", "format": "binary"}
+_FILES = "One file, or the field several times (`-F image=@a.jpg -F image=@b.jpg`); `images` and `file` are taken too"
 _BASE64 = {"type": "string", "format": "byte"}
 
 CLASSIFY_EXAMPLES: dict[str, Any] = {
@@ -41,7 +45,7 @@ CLASSIFY_BODY: dict[str, Any] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "properties": {"image": {"type": "array", "items": _BINARY}, **_FIELDS},
+                "properties": {"image": {"type": "array", "items": _BINARY, "description": _FILES}, **_FIELDS},
                 "required": ["image"],
             }
         },

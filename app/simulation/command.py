@@ -56,13 +56,24 @@ def run(args: argparse.Namespace) -> None:
 
 def _tell_rows(args: argparse.Namespace, box: Box, plan: Sequence[Trace], replicas: int) -> None:
     rows: list[Row] = []
-    with Console(stderr=True).status("") as status:
-        for trace in plan:
-            for name, own in policies(box).items():
-                status.update(f"{rate_text(trace.rate)}, {name}")
-                rows.append(row_of(trace.rate, name, play(own, trace.times, replicas, args.seed)))
+    interrupted = True
+    try:
+        with Console(stderr=True).status("") as status:
+            for trace in plan:
+                for name, own in policies(box).items():
+                    status.update(f"{rate_text(trace.rate)}, {name}")
+                    rows.append(row_of(trace.rate, name, play(own, trace.times, replicas, args.seed)))
+        interrupted = False
+    finally:
+        _tell(args, rows, replicas, interrupted=interrupted)
+
+
+def _tell(args: argparse.Namespace, rows: Sequence[Row], replicas: int, *, interrupted: bool) -> None:
+    """What was played, after Ctrl-C too."""
+    if not rows:
+        return
     print_rows(rows, replicas, Console())
-    _write(args, {"rows": [asdict(row) for row in rows]})
+    _write(args, {"interrupted": interrupted, "rows": [asdict(row) for row in rows]})
     if args.plot:
         from app.simulation.plot import draw
 

@@ -1,10 +1,12 @@
 """A fake engine that counts and can be held, and a client that runs the application in a thread of its own."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -228,10 +230,13 @@ def serving(engine: Engine | None, *, ready: bool = True, **settings: Any) -> It
 
 @contextmanager
 def process(**environment: str) -> Iterator[httpx.Client]:
-    """The real server in a process of its own, by its command, ready; it must end with 0 at SIGTERM."""
+    """The real server in a process of its own, by its command, ready; it must end with 0 at SIGTERM, and log JSON."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HASTE_")}
     command = [sys.executable, "-m", "app", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean | environment) as server:
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=clean | environment) as server,
+    ):
         assert server.stdout is not None
         address = server.stdout.readline().split()[-1]
         transport = httpx.HTTPTransport(retries=3)
@@ -242,6 +247,8 @@ def process(**environment: str) -> Iterator[httpx.Client]:
             finally:
                 server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
+        log.seek(0)
+        assert all(isinstance(json.loads(line), dict) for line in log)
 
 
 def calibrated(*names: str) -> FakeEngine:

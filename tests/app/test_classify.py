@@ -56,7 +56,7 @@ def test_json_and_multipart_answer_like_raw_bytes(client: Client) -> None:
 @pytest.mark.parametrize("form", ["multipart", "json"])
 def test_several_images_are_answered_in_order(client: Client, form: str) -> None:
     pictures = [encoded(color=(red, 0, 0)) for red in (3, 5, 4)]
-    options: dict[str, Any] = {"files": [("image", p) if i else ("file", p) for i, p in enumerate(pictures)]}
+    options: dict[str, Any] = {"files": list(zip(("file", "images", "image"), pictures, strict=True))}
     if form == "json":
         options = {"json": {"images": [base64.b64encode(p).decode() for p in pictures]}}
     results = client.classify(None, "?top_k=1", **options).json()["results"]

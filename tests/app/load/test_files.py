@@ -21,6 +21,12 @@ def test_a_directory_and_a_file_in_none_are_refused(tmp_path: Path) -> None:
                 check_files(*files)
 
 
+@pytest.mark.parametrize("name", ["x.foo", "x"])
+def test_a_picture_of_a_kind_that_is_not_drawn_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"--plot draws .png, .svg, .pdf, not '{name}'"):
+        check_files(None, tmp_path / name)
+
+
 def test_a_picture_needs_the_drawing_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     check_files(tmp_path / "x.json", None)

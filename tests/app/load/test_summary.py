@@ -112,6 +112,11 @@ def test_arrivals_that_were_not_sent_are_warned_of() -> None:
     assert warning.startswith("1 arrivals were not sent")
 
 
+def test_a_service_that_went_away_is_warned_of() -> None:
+    (warning,) = summarise(outcomes_of((0, 200, 50), (1, Fate.CONNECTION, 0)), 100).warnings
+    assert warning.startswith("1 requests found no service")
+
+
 def test_cpu_is_a_share_of_one_core() -> None:
     outcomes = outcomes_of((0, 200, 50))
     outcomes.cpu_seconds, outcomes.wall_seconds = 0.5, 2

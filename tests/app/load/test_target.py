@@ -93,6 +93,17 @@ def test_a_service_that_is_not_there_is_told(service: FakeService) -> None:
             attempt(absent)
 
 
+def test_an_address_with_a_path_of_the_api_is_not_waited_for(service: FakeService) -> None:
+    probe = URL(service.url) / "classify" / "readyz"
+
+    async def work() -> None:
+        async with target_of(service).session() as session:
+            await wait_until_ready(session, probe, 0, 60)
+
+    with pytest.raises(ValueError, match=r"/classify/readyz answers 404: .*without a path"):
+        run(work())
+
+
 def test_the_model_is_the_first_or_the_one_that_is_named(service: FakeService) -> None:
     assert (classes(service, None), classes(service, "second")) == ("first", "second")
     with pytest.raises(ValueError, match=r"serves first, second, not 'third'"):

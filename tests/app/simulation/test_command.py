@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from app.arrivals import Times
 from app.simulation import command
 from app.simulation.box import Box
 from app.simulation.box import simulate as simulate_box
 from app.simulation.plot import draw
-from app.simulation.replicas import policies
+from app.simulation.replicas import play, policies
 from app.simulation.report import row_of
+from app.simulation.run import Run
 from tests.app.frontiers import ON, points
 
 BOX = Box(points(), "exact", ON)
@@ -46,6 +48,24 @@ def test_every_rate_has_a_row_for_every_policy(tmp_path: Path, capsys: pytest.Ca
     assert [(row["rate"], row["policy"]) for row in rows[:2]] == [(50.0, "controller"), (50.0, "fixed L=exact")]
     assert all(sum(second["offered"] for second in row["seconds"]) == row["offered"] for row in rows)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_ctrl_c_shows_and_writes_what_was_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "s.json"
+
+    def interrupted(box: Box, times: Times, replicas: int, seed: int) -> Run:
+        if box.level == "dense":
+            raise KeyboardInterrupt
+        return play(box, times, replicas, seed)
+
+    monkeypatch.setattr(command, "play", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        simulate("--rate", "50", "--json", str(file))
+    assert "fixed L=exact" in capsys.readouterr().out
+    report = json.loads(file.read_text())
+    assert (report["interrupted"], len(report["rows"])) == (True, 2)
 
 
 def test_a_trace_from_a_file_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
