@@ -46,7 +46,10 @@ def _overload(report: Report) -> str:
 
 
 def _litserve(report: Report) -> str:
-    rows = [(name, *(f"{rate:.0f}" for rate in held)) for name, held in report["held"].items()]
+    least = report["command"]["rate"].partition(":")[0]
+    rows = [
+        (name, *(f"{rate:.0f}" if rate else f"under {least}" for rate in held)) for name, held in report["held"].items()
+    ]
     rounds = tuple(f"round {number + 1}" for number in range(len(rows[0]) - 1))
     bound = f"{float(report['command']['p99_ms']):.0f} ms"
     peer = report["peer"]
