@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
+from app.handover import settle
+
 T = TypeVar("T")
 
 
@@ -43,11 +45,7 @@ class Decoders:
 
     def _hand_over(self, future: "asyncio.Future[Any]", work: "Future[Any]") -> None:
         self._free += 1
-        if not future.done():
-            if error := work.exception():
-                future.set_exception(error)
-            else:
-                future.set_result(work.result())
+        settle(future, work)
         self._start()
 
     def shutdown(self) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import Any, TypeVar
+from concurrent.futures import Executor, Future
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -16,25 +16,15 @@ async def run_in(thread: Executor, work: Callable[[], T]) -> T:
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
-    thread.submit(_run, loop, future, work)
+    thread.submit(work).add_done_callback(lambda done: loop.call_soon_threadsafe(settle, future, done))
     return await future
 
 
-def _run(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[T]", work: Callable[[], T]) -> None:
-    """In the thread."""
-    try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001  it is raised where the result is awaited
-        loop.call_soon_threadsafe(_fail, future, error)
-    else:
-        loop.call_soon_threadsafe(_settle, future, result)
-
-
-def _settle(future: "asyncio.Future[T]", result: T) -> None:
-    if not future.done():  # else whoever waited was cancelled
-        future.set_result(result)
-
-
-def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
-    if not future.done():
+def settle(future: "asyncio.Future[T]", done: "Future[T]") -> None:
+    """Give what was done to whoever waits, unless that was cancelled; in the event loop."""
+    if future.done():
+        return
+    if error := done.exception():
         future.set_exception(error)
+    else:
+        future.set_result(done.result())

@@ -15,7 +15,7 @@ from app.plan import Batch
 from app.simulation.run import Answered, Run, agreements
 
 REQUEST_SECONDS = 0.004
-"""What a request takes beside the forward, its client on the same cores, as chosen by `simulation-x86_64.json`."""
+"""What a request takes beside the forward, its client on the same cores; `simulation-x86_64.json` holds it to a box."""
 
 _MODEL = "simulated"
 _NEVER = float("inf")

@@ -44,6 +44,11 @@ class Live:
         with self.open(data) as client:
             return read_all(client)
 
+    def ended(self, outcome: str) -> float:
+        """How many requests for an inference of the model `small` ended so."""
+        labels = {"model": "small", "outcome": outcome}
+        return self.service.metrics.registry.get_sample_value("haste_inference_requests_total", labels) or 0.0
+
     def wait_for_connections(self, number: int) -> None:
         """AssertionError where the server does not have that many within ten seconds."""
         connections = self.server.server_state.connections
@@ -97,14 +102,12 @@ def live(
     engine: Engine,
     tls: ssl.SSLContext | None = None,
     notifier: Notifier | None = None,
-    on_loaded: Callable[[Service], None] = lambda _service: None,
     **settings: Any,
 ) -> Iterator[Live]:
     """A server that is ready; it must end by itself when it is told to stop."""
     values = Settings(**({"decode_threads": 2, "threads": 1, "drain_ms": 0, "port": 0} | settings))
     app = create_app(values, engine)
     server = Server(app, values, tls, notifier)
-    app.state.service.on_loaded = lambda: on_loaded(app.state.service)
     with bind("127.0.0.1", 0) as listener:
         running = Live(server, listener.getsockname()[1], cast(Service, app.state.service))
         thread = threading.Thread(target=lambda: uvloop.run(server.serve(sockets=[listener])))

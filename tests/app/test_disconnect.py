@@ -4,22 +4,14 @@ import base64
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.app.harness import FakeEngine, encoded
-from tests.app.live import Live, live, post, read_answer, statuses
+from tests.app.live import live, post, read_answer, statuses
 
 PNG, JPEG = encoded(), encoded("JPEG")
-
-
-def ended(running: Live, outcome: str, count: int) -> Callable[[], bool]:
-    def look() -> bool:
-        labels = {"model": "small", "outcome": outcome}
-        found = running.service.metrics.registry.get_sample_value("haste_inference_requests_total", labels)
-        return found == count
-
-    return look
 
 
 def close(client: socket.socket) -> None:
@@ -48,26 +40,25 @@ def test_a_client_that_leaves_while_it_waits_gives_its_place_to_the_next(
                 second.sendall(PNG)
                 running.wait_until(lambda: running.service.batching.depth() == 1)
                 leave(second)
-                running.wait_until(ended(running, "cancelled", 1))
+                running.wait_until(lambda: running.ended("cancelled") == 1)
                 assert running.service.batching.depth() == 0
             with running.open(post(PNG)) as third:
                 running.wait_until(lambda: running.service.batching.depth() == 1)
                 engine.gate.set()
                 assert [statuses(read_answer(client)) for client in (first, third)] == [[200], [200]]
-        running.wait_until(ended(running, "ok", 2))
+        running.wait_until(lambda: running.ended("ok") == 2)
         assert len(engine.batches) == 2
 
 
 def test_a_client_that_left_while_its_body_was_taken_apart_is_not_computed() -> None:
     engine, hold = FakeEngine(), threading.Event()
     with live(engine, decode_threads=1) as running:
-        blocking = running.service.decoders._pool.submit(hold.wait, 10)
+        running.loop.call_soon_threadsafe(running.service.decoders.run, partial(hold.wait, 10))
         with running.open(post(b'{"image": "%b"}' % base64.b64encode(JPEG), b"application/json")):
             running.wait_until(lambda: running.service.admission.requests == 1)
         running.wait_for_connections(0)
         hold.set()
-        assert blocking.result()
-        running.wait_until(ended(running, "cancelled", 1))
+        running.wait_until(lambda: running.ended("cancelled") == 1)
         with running.open(post(JPEG)) as client:
             assert statuses(read_answer(client)) == [200]
         assert len(engine.batches) == 1
@@ -82,9 +73,9 @@ def test_the_next_request_of_a_connection_is_watched_as_the_first_was() -> None:
             engine.running.clear()
             client.sendall(post(PNG))
             assert engine.running.wait(10)
-        running.wait_until(ended(running, "cancelled", 1))
+        running.wait_until(lambda: running.ended("cancelled") == 1)
         engine.gate.set()
-        running.wait_until(ended(running, "ok", 1))
+        running.wait_until(lambda: running.ended("ok") == 1)
 
 
 def test_a_client_that_leaves_between_two_requests_cancels_nothing() -> None:
@@ -92,8 +83,7 @@ def test_a_client_that_leaves_between_two_requests_cancels_nothing() -> None:
         with running.open(post(PNG)) as client:
             assert statuses(read_answer(client)) == [200]
         running.wait_for_connections(0)
-        assert ended(running, "ok", 1)()
-        assert ended(running, "cancelled", 0)()
+        assert (running.ended("ok"), running.ended("cancelled")) == (1, 0)
 
 
 def test_what_is_asked_after_an_answer_on_its_connection_counts_that_answer() -> None:

@@ -27,12 +27,10 @@ def test_whatever_it_raises_is_raised_where_it_is_awaited(thread: ThreadPoolExec
     def work() -> None:
         raise error
 
-    async def ask() -> BaseException | None:
-        try:
+    async def ask() -> BaseException:
+        with pytest.raises(type(error)) as caught:
             await run_in(thread, work)
-        except BaseException as caught:  # noqa: BLE001
-            return caught
-        return None
+        return caught.value
 
     assert asyncio.run(ask()) is error
     assert asyncio.run(run_in(thread, lambda: 1)) == 1  # the thread lives

@@ -1,10 +1,12 @@
 """What the process does to its memory, in processes of their own, since it is for good."""
 
+import asyncio
 import subprocess
 import sys
 
+from app.service import Service
+from app.settings import Settings
 from tests.app.harness import FakeEngine
-from tests.app.live import live
 
 SETTLE = """
 import gc
@@ -22,6 +24,20 @@ def test_once_settled_a_collection_looks_at_nothing_that_was_there_before() -> N
 
 
 def test_the_service_says_when_all_is_loaded_before_it_is_ready() -> None:
-    heard: list[bool] = []
-    with live(FakeEngine(), on_loaded=lambda service: heard.append(service.loaded)):
-        assert heard == [False]
+    service, heard = Service(Settings(threads=1), FakeEngine()), list[bool]()
+
+    async def live() -> None:
+        loaded = asyncio.Event()
+
+        def hear() -> None:
+            heard.append(service.loaded)
+            loaded.set()
+
+        service.on_loaded = hear
+        await service.start()
+        await asyncio.wait_for(loaded.wait(), 10)
+        await service.stop()
+
+    asyncio.run(live())
+    assert service.loaded
+    assert heard == [False]

@@ -80,9 +80,7 @@ def test_a_request_read_together_with_the_end_of_its_connection_is_not_computed(
             client.settimeout(0.0)
             with suppress(OSError):
                 client.unwrap()  # says that nothing follows, and does not wait for the answer
-        cancelled = {"model": "small", "outcome": "cancelled"}
-        sample = running.service.metrics.registry.get_sample_value
-        running.wait_until(lambda: sample("haste_inference_requests_total", cancelled) == 1)
+        running.wait_until(lambda: running.ended("cancelled") == 1)
     assert engine.batches == []
     assert "Exception" not in caplog.text
 
