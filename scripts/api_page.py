@@ -74,7 +74,9 @@ def _operation(path: str, methods: str, operation: Json) -> list[str]:
     ]
     parts += [table(("parameter", "in", "type", "what"), parameters)] if parameters else []
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-        parts += [f"Body `{kind}`: {_type(content.get('schema', {}))}.", *_examples(content)]
+        schema = content.get("schema", {})
+        parts.append(f"Body `{kind}`: {_type(schema)}.")
+        parts += [_fields(schema)] if kind == "multipart/form-data" else _examples(content)  # JSON is shown by example
     good = [_answer(status, answer) for status, answer in operation["responses"].items() if status < "400"]
     errors = [status for status in operation["responses"] if status >= "400"]
     return [*parts, *good, f"Errors: {', '.join(errors)}." if errors else ""]
