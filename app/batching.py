@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from app.contract import Level
 from app.controller import Controller
-from app.objective import CALL_SECONDS, ON_TIME, Change
+from app.interference import ACCEPTED, ANSWERED, REFUSED
+from app.job import Job, Refusal
+from app.objective import CALL_SECONDS, Change
 from app.plan import Batch, without
 from app.reserve import Reserve
 
@@ -18,44 +19,12 @@ T = TypeVar("T")
 _TRUST_SECONDS, _CLOSED_SECONDS = 1.0, 5.0
 
 
-@dataclass(eq=False)
-class Job(Generic[T]):
-    """One image of a request, in seconds on the clock.
-
-    level: a contract where it is one; None: the controller's choice, not under `min_level`. firm: the deadline was
-    asked for by the client; one that is only the objective's is never refused where nothing else waits. reserve: the
-    share of the deadline that experience adds to what is left for what comes before and after the engine.
-    """
-
-    model: str
-    level: Level | None
-    min_level: Level | None
-    arrived: float
-    deadline: float
-    firm: bool
-    payload: T
-    reserve: float = 0.0
-
-    def __post_init__(self) -> None:
-        """`due`: when its batch should end; some of the time is left for what comes before and after the engine.
-
-        safe: when it must be predicted to end, for the image to be accepted.
-        """
-        self.seconds = self.deadline - self.arrived
-        self.due = self.arrived + ON_TIME * self.seconds
-        self.safe = self.due - self.reserve * self.seconds
-
-
 @dataclass(frozen=True)
-class Refusal:
-    """Why images are not accepted, and the seconds after which the same would be; None where they never would.
+class _Busy:
+    """The engine: when it would be free again with nothing beside the batch, and the work that was done before."""
 
-    closed: not for what waits, but because nothing is accepted now.
-    """
-
-    detail: str
-    retry_seconds: float | None
-    closed: bool = False
+    until: float
+    work: float
 
 
 class Batching(Generic[T]):
@@ -65,7 +34,8 @@ class Batching(Generic[T]):
         self._controller, self._capacity = controller, capacity
         self._queue: list[Job[T]] = []
         self._coming: list[Job[None]] = []
-        self._busy_until: float | None = None
+        self._busy: _Busy | None = None
+        self._interference = controller.interference
         self.closed_for: str | None = None  # why nothing is accepted now
         self._measured_at = -math.inf
         self._reserve = Reserve()
@@ -114,6 +84,7 @@ class Batching(Generic[T]):
     def _arrived(self, now: float, jobs: Sequence[Job[Any]], refusal: Refusal | None) -> None:
         """Count as offered, unless it is refused for good: no machine like this would ever do it."""
         job = jobs[0]
+        self._interference.did(now, ACCEPTED if refusal is None else REFUSED)
         if refusal is None or refusal.retry_seconds is not None:
             self._controller.arrived(now, job.model, job.level, len(jobs), job.min_level)
 
@@ -125,11 +96,10 @@ class Batching(Generic[T]):
         if self.closed_for is not None and not expected:
             return Refusal(self.closed_for, _CLOSED_SECONDS, closed=True)
         ahead, job = self._ahead(), jobs[0]
-        free_at = now if self._busy_until is None else max(now, self._busy_until)
         if len(ahead) + len(jobs) > self._capacity:
             detail = f"{_waiting(ahead)}, {self._capacity} may; {len(jobs)} more do not fit"
             return Refusal(detail, self._controller.nominal_seconds(job, len(ahead)))
-        idle = not ahead and self._busy_until is None
+        idle = not ahead and self._busy is None
         if idle and not job.firm:
             return None
         least = self._controller.nominal_seconds(job, len(jobs))
@@ -140,12 +110,19 @@ class Batching(Generic[T]):
             return Refusal(detail, None)
         if idle and now - self._measured_at > _TRUST_SECONDS:
             return None  # the machine may be faster again by now, and only a batch can tell
-        return self._late(now, free_at, ahead, jobs)
+        return self._late(now, ahead, jobs)
 
-    def _late(self, now: float, free_at: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
+    def _free_at(self, now: float) -> float:
+        """When the engine is free: what was done beside its batch since it began makes it later, and what comes."""
+        if self._busy is None:
+            return now
+        left = self._busy.until + self._interference.seconds * (self._interference.work - self._busy.work) - now
+        return now + self._interference.stretch(now) * max(left, 0.0)
+
+    def _late(self, now: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
         """Refuse what might be late itself, or would make something late that was accepted and would be in time."""
-        new = set(map(id, jobs))
-        ends = list(self._controller.ends(free_at, sorted([*ahead, *jobs], key=_due)))
+        new, free_at = set(map(id, jobs)), self._free_at(now)
+        ends = list(self._controller.ends(now, free_at, sorted([*ahead, *jobs], key=_due)))
         late = [(job, end) for job, end in ends if end > job.due]
         own = [(job, end) for job, end in ends if id(job) in new and end > job.safe]
         if own:
@@ -157,7 +134,7 @@ class Batching(Generic[T]):
             return Refusal(detail, end - job.safe)
         if not late:
             return None
-        in_time = {id(job) for job, end in self._controller.ends(free_at, ahead) if end <= job.due}
+        in_time = {id(job) for job, end in self._controller.ends(now, free_at, ahead) if end <= job.due}
         spoilt = [end - job.due for job, end in late if id(job) in in_time]
         return Refusal("it would make one late that was accepted before", max(spoilt)) if spoilt else None
 
@@ -173,14 +150,15 @@ class Batching(Generic[T]):
             return None, changes
         batch = self._controller.batch(now, self._queue)
         self.withdraw(batch.jobs)
-        self._busy_until = now + batch.seconds
+        self._busy = _Busy(now + batch.seconds, self._interference.work)
         return batch, changes
 
     def finished(self, now: float, batch: Batch[Job[T]], seconds: float | None) -> None:
         """The engine is free again; `seconds` that the batch took, None where it failed."""
-        self._busy_until, self._measured_at = None, now
-        if seconds is not None:
-            self._controller.latency(batch.model).observe(batch.levels, max(seconds - CALL_SECONDS, 1e-6))
+        busy, self._busy, self._measured_at = self._busy, None, now
+        if seconds is not None and busy is not None:
+            work = self._interference.work - busy.work
+            self._controller.observe(batch, max(seconds - CALL_SECONDS, 1e-6), work)
 
     def reserve(self, seconds: float) -> float:
         """The share of a deadline so many seconds long that a new job should keep back."""
@@ -188,6 +166,7 @@ class Batching(Generic[T]):
 
     def answered(self, now: float, arrived: float, deadline: float) -> None:
         """An answer leaves: learn from it."""
+        self._interference.did(now, ANSWERED)
         self._reserve.answered(now, arrived, deadline)
 
     def left(self, now: float, job: Job[T]) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from app.arrival_rate import ArrivalRate
 from app.contract import Level, Point, at_least, order
+from app.interference import Interference
 from app.latency import Latency
 from app.model_controller import ModelController
 from app.objective import CALL_SECONDS, ON_TIME, Change, Objective
@@ -47,9 +48,12 @@ class Controller:
         objective: Callable[[], Objective],
         max_batch: int,
     ) -> None:
-        self._models: Mapping[str, ModelController] = {name: ModelController(name, max_batch) for name in models}
+        self.interference = Interference()
+        self._models: Mapping[str, ModelController] = {
+            name: ModelController(name, max_batch, self.interference) for name in models
+        }
         self._configured, self._objective, self._max_batch = configured, objective, max_batch
-        self._planner = Planner(self.latency, max_batch)
+        self._planner = Planner(self.latency, max_batch, self.interference)
         self._fixed = ArrivalRate()
         self.reconfigure()
 
@@ -78,7 +82,7 @@ class Controller:
         if level is None:
             own.arrived(now, images, least)
         else:
-            self._fixed.arrived(now, images * own.image_seconds(level))
+            self._fixed.arrived(now, images * own.image_seconds(now, level))
 
     def level(self, waiting: Waiting) -> Level:
         """The level that an image would run at now."""
@@ -108,9 +112,17 @@ class Controller:
         """The next batch of what waits, most urgent first, at the levels of now."""
         return self._planner.next(now, queue, self.level)
 
-    def ends(self, start: float, queue: Sequence[W]) -> Iterator[tuple[W, float]]:
-        """When each image of the queue would be done, at the lowest levels."""
-        return self._planner.ends(start, queue, self.lowest)
+    def ends(self, now: float, start: float, queue: Sequence[W]) -> Iterator[tuple[W, float]]:
+        """When each image of the queue would be answered, at the lowest levels, the engine free from `start`."""
+        return self._planner.ends(now, start, queue, self.lowest)
+
+    def observe(self, batch: Batch[W], seconds: float, work: float) -> None:
+        """Learn from a batch what it took of its engine, and what the work beside it added."""
+        latency = self.latency(batch.model)
+        calibrated = latency.mixed(batch.levels)
+        alone = self.interference.without(seconds, work)
+        self.interference.observe(seconds, latency.expected * calibrated, calibrated, work)
+        latency.observe(batch.levels, alone)
 
     def step(self, now: float, queue: Sequence[Waiting], reserve: float = 0.0) -> list[Change]:
         """Before a batch, and at every tick: every model moves on its rungs as the queue and the rates ask.
@@ -119,7 +131,7 @@ class Controller:
         """
         changes = self.reconfigure()
         seconds = (ON_TIME - reserve) * self._objective().slo_seconds
-        late = {id(waiting) for waiting, end in self.ends(now, queue) if end > waiting.due}
+        late = {id(waiting) for waiting, end in self.ends(now, now, queue) if end > waiting.due}
         for model, own in self._models.items():
             in_time = partial(self._in_time, now, queue, model, late)
             change = own.step(now, seconds, in_time, self._other_load(now, model))
@@ -135,7 +147,7 @@ class Controller:
         def of(waiting: Waiting) -> Level:
             return _of(waiting, level if waiting.model == model else self._models[waiting.model].level)
 
-        ends = self._planner.ends(now, queue, of)
+        ends = self._planner.ends(now, now, queue, of)
         return all(end <= waiting.due or id(waiting) in late for waiting, end in ends)
 
     def standing(self, now: float, model: str) -> Standing:

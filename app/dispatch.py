@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from app.batching import Batching, Job, Refusal
+from app.batching import Batching
 from app.contract import BatchResult, Engine, ImageResult, Item, Level, Prepared
 from app.controller import Controller
 from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable, stopping
 from app.handover import run_in
+from app.job import Job, Refusal
 from app.objective import TICK_SECONDS, Change
 from app.plan import Batch
 
@@ -206,16 +207,17 @@ class Dispatcher:
         work, started = partial(self._engine.forward, batch.model, items), time.perf_counter()
         seconds: float | None = None
         try:
-            result = await run_in(self._thread, work)
-            seconds = time.perf_counter() - started
-            self._hand_out(batch, result, started, seconds)
+            try:
+                result = await run_in(self._thread, work)
+                seconds = time.perf_counter() - started
+                self._hand_out(batch, result, started, seconds)
+            finally:  # before its answers leave, which are not beside it
+                self._batching.finished(time.perf_counter(), batch, seconds)
             if self._batching.empty:
                 await _until_answers_left()
             self._on_batch(batch, result, seconds)
         except Exception as error:  # noqa: BLE001  it is logged, and each client hears of it
             _fail(batch, error)
-        finally:
-            self._batching.finished(time.perf_counter(), batch, seconds)
 
     def _hand_out(self, batch: Batch[Job[Ask]], result: BatchResult, started: float, seconds: float) -> None:
         for job, level, image in zip(batch.jobs, batch.levels, result.images, strict=True):

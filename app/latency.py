@@ -96,7 +96,7 @@ class Latency:
         return self._images[key]
 
     def observe(self, levels: Sequence[Level], seconds: float) -> None:
-        """Learn from a batch that took `seconds`."""
+        """Learn from a batch that took `seconds`, or would have with nothing beside it."""
         ratio = seconds / max(self.mixed(levels), _LEAST_SECONDS)
         if self._ratio is None:
             self._ratio, self._spread = ratio, _SPREAD_AT_START * ratio

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from app.arrival_rate import ArrivalRate
 from app.contract import Level, Point, at_least, order
+from app.interference import Interference
 from app.latency import Latency
 from app.objective import CALL_SECONDS, Cause, Change, Objective
 from app.overload import refused_share
@@ -18,8 +19,8 @@ _UP_SECONDS, _LONGEST_UP_SECONDS, _SETTLED_SECONDS = 1.0, 8.0, 10.0
 class ModelController:
     """One model's rungs, from the configured level down to L_min, and the rung that it stands on."""
 
-    def __init__(self, model: str, max_batch: int) -> None:
-        self.model, self._max_batch = model, max_batch
+    def __init__(self, model: str, max_batch: int, interference: Interference) -> None:
+        self.model, self._max_batch, self._interference = model, max_batch, interference
         self.latency = Latency()
         self._rates: dict[Level | None, ArrivalRate] = {}  # by the least level that is asked for
         self.rungs: tuple[Level, ...] = ()
@@ -43,10 +44,10 @@ class ModelController:
         """Count images that the controller steers, not under `least`."""
         self._rates.setdefault(least, ArrivalRate()).arrived(now, images)
 
-    def _load(self, level: Level, rate_of: Callable[[ArrivalRate], float]) -> float:
+    def _load(self, now: float, level: Level, rate_of: Callable[[ArrivalRate], float]) -> float:
         """Share of the engine's time that the arrivals need while the model stands at a level."""
-        seconds = ((rate_of(rate), self.image_seconds(at_least(level, least))) for least, rate in self._rates.items())
-        return sum(images * each for images, each in seconds)
+        rates = self._rates.items()
+        return sum(rate_of(rate) * self.image_seconds(now, at_least(level, least)) for least, rate in rates)
 
     @property
     def level(self) -> Level:
@@ -60,9 +61,10 @@ class ModelController:
     def floor(self) -> Level:
         return self.rungs[-1]
 
-    def image_seconds(self, level: Level) -> float:
+    def image_seconds(self, now: float, level: Level) -> float:
         """Expected seconds an image while batches follow each other."""
-        return self.latency.expected * self.latency.image(level, self._max_batch) + CALL_SECONDS
+        seconds = self.latency.expected * self.latency.image(level, self._max_batch) + CALL_SECONDS
+        return self._interference.mean_stretch(now) * seconds
 
     def configure(self, ceiling: Level, objective: Objective) -> Change | None:
         """Stand below `ceiling` on no rung that is not faster than the one above it, nor under L_min."""
@@ -99,8 +101,8 @@ class ModelController:
         by_queue = self._first(in_time)
 
         def fits(level: Level) -> bool:
-            load = self._load(level, lambda rate: rate.fast(now)) + other_load
-            return self._refused(level, load, room_seconds) <= _REFUSED_SHARE
+            load = self._load(now, level, lambda rate: rate.fast(now)) + other_load
+            return self._refused(now, level, load, room_seconds) <= _REFUSED_SHARE
 
         by_rate = self._first(fits)
         wanted = max(by_queue, by_rate)
@@ -124,8 +126,8 @@ class ModelController:
     def _upper_fits(self, now: float, room_seconds: float, by_queue: int, other_load: float) -> bool:
         """Whether the rung above would have done for some time, by the larger of the fast and the slow rate."""
         upper = self._rung - 1
-        load = self._load(self.rungs[upper], lambda rate: rate.larger(now)) + other_load
-        refused = self._refused(self.rungs[upper], load, room_seconds)
+        load = self._load(now, self.rungs[upper], lambda rate: rate.larger(now)) + other_load
+        refused = self._refused(now, self.rungs[upper], load, room_seconds)
         if by_queue > upper or refused > _UP_REFUSED_SHARE:
             self._upper_fits_since = None
             return False
@@ -133,17 +135,17 @@ class ModelController:
             self._upper_fits_since = now
         return now - self._upper_fits_since >= self._up_after
 
-    def _refused(self, level: Level, load: float, room_seconds: float) -> float:
-        seconds = self.image_seconds(level)
+    def _refused(self, now: float, level: Level, load: float, room_seconds: float) -> float:
+        seconds = self.image_seconds(now, level)
         return refused_share(load, (room_seconds - seconds) / seconds)
 
     def load(self, now: float) -> float:
         """Share of the engine's time that the arrivals need where the model stands; a rise shows at once."""
-        return self._load(self.level, lambda rate: rate.larger(now))
+        return self._load(now, self.level, lambda rate: rate.larger(now))
 
     def pressure(self, now: float) -> float:
         """The share that they would need at the configured level, over some seconds."""
-        return self._load(self.ceiling, lambda rate: rate.slow(now))
+        return self._load(now, self.ceiling, lambda rate: rate.slow(now))
 
     def _change(self, before: Level, cause: Cause) -> Change | None:
         return None if self.level == before else Change(self.model, before, self.level, cause)

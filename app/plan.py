@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Generic, Literal, Protocol, TypeVar
 
 from app.contract import Level
+from app.interference import Interference
 from app.latency import Latency
 from app.objective import CALL_SECONDS
 
@@ -31,7 +32,7 @@ W = TypeVar("W", bound=Waiting)
 
 @dataclass(frozen=True)
 class Batch(Generic[W]):
-    """Images of one model with their levels, and the seconds it takes by a cautious estimate.
+    """Images of one model with their levels, and the seconds it takes by a cautious estimate with nothing beside it.
 
     reason: released as large as pays, cut short for the deadline of the most urgent one, or as all that waited.
     """
@@ -45,10 +46,11 @@ class Batch(Generic[W]):
 
 @dataclass(frozen=True)
 class Planner:
-    """How batches are formed: `latency` of a model's engine, at most `max_batch` images."""
+    """How batches are formed: `latency` of a model's engine, at most `max_batch` images, what is done beside them."""
 
     latency: Callable[[str], Latency]
     max_batch: int
+    interference: Interference
 
     def next(self, now: float, queue: Sequence[W], level: Callable[[W], Level]) -> Batch[W]:
         """The most urgent image and those of its model that follow, as many as pay and leave it in time.
@@ -56,16 +58,19 @@ class Planner:
         `queue`: not empty, most urgent first. An image that is late whatever is done does not cut its batch short.
         """
         model = queue[0].model
-        return self._batch(now, model, (job for job in queue if job.model == model), level)
+        own = (job for job in queue if job.model == model)
+        return self._batch(now, model, own, level, self.interference.stretch(now))
 
-    def _batch(self, now: float, model: str, own: Iterable[W], level: Callable[[W], Level]) -> Batch[W]:
+    def _batch(
+        self, start: float, model: str, own: Iterable[W], level: Callable[[W], Level], stretch: float
+    ) -> Batch[W]:
         """The same of a model's own images, of which no more are looked at than a batch may have."""
         jobs = list(islice(own, self.max_batch))
         latency = self.latency(model)
         most = latency.best_batch(level(jobs[0]), self.max_batch, CALL_SECONDS)
         jobs = jobs[:most]
         levels = [level(job) for job in jobs]
-        room = (jobs[0].due - now - CALL_SECONDS) / latency.cautious
+        room = ((jobs[0].due - start) / stretch - CALL_SECONDS) / latency.cautious
         size = len(jobs)
         if latency.batch(levels[0], 1) <= room:
             while latency.mixed(levels[:size]) > room:
@@ -74,21 +79,29 @@ class Planner:
         seconds = latency.cautious * latency.mixed(levels[:size]) + CALL_SECONDS
         return Batch(model, jobs[:size], levels[:size], reason, seconds)
 
-    def ends(self, start: float, queue: Sequence[W], level: Callable[[W], Level]) -> Iterator[tuple[W, float]]:
-        """Each image of the queue with the time at which it would be done, batch after batch from `start`."""
+    def ends(
+        self, now: float, start: float, queue: Sequence[W], level: Callable[[W], Level]
+    ) -> Iterator[tuple[W, float]]:
+        """Each image of the queue with the time at which it would be answered, batch after batch from `start`.
+
+        The answers of a batch leave one after another, beside the next one.
+        """
+        stretch, answer_seconds = self.interference.stretch(now), self.interference.answer_seconds
         if len(queue) == 1:  # the same as below, for most requests
             latency = self.latency(queue[0].model)
-            yield queue[0], start + latency.cautious * latency.batch(level(queue[0]), 1) + CALL_SECONDS
+            seconds = latency.cautious * latency.batch(level(queue[0]), 1) + CALL_SECONDS
+            yield queue[0], start + stretch * seconds + answer_seconds
             return
         lines: dict[str, deque[tuple[int, W]]] = {}
         for place, job in enumerate(queue):
             lines.setdefault(job.model, deque()).append((place, job))
         while lines:
             model, line = min(lines.items(), key=_first_place)
-            batch = self._batch(start, model, (job for _, job in line), level)
-            start += batch.seconds
+            batch = self._batch(start, model, (job for _, job in line), level, stretch)
+            start += stretch * batch.seconds
             for job in batch.jobs:
                 line.popleft()
+                start += answer_seconds
                 yield job, start
             if not line:
                 del lines[model]

@@ -9,7 +9,7 @@ from functools import partial
 
 from app import images
 from app.admission import Admission
-from app.batching import Batching, Job
+from app.batching import Batching
 from app.classifying import Classifying
 from app.contract import BatchResult, Engine, Level
 from app.controller import Controller, Standing
@@ -17,6 +17,7 @@ from app.decoders import Decoders
 from app.dispatch import Ask, Dispatcher
 from app.errors import EngineFailure, Unavailable, stopping
 from app.explaining import Explaining
+from app.job import Job
 from app.metrics import Metrics
 from app.objective import Change, Objective
 from app.oip.statistics import Statistics

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.batching import Batching, Job
+from app.batching import Batching
 from app.contract import Level, Point
 from app.controller import Controller
+from app.job import Job
 from app.latency import Latency
 from app.objective import CALL_SECONDS, TICK_SECONDS, Objective
 from app.plan import Batch

@@ -28,11 +28,12 @@ def controller(
     models: Mapping[str, Sequence[Point]] | None = None,
     max_batch: int = 8,
 ) -> Controller:
-    """A controller of one calibrated model "m", or of those given."""
+    """A controller of one calibrated model "m", or of those given; requests cost its engine nothing as yet."""
     calibrations = {"m": points()} if models is None else models
     of = level if callable(level) else lambda _: level
     goal = objective if callable(objective) else lambda: objective
     made = Controller(calibrations, of, goal, max_batch)
+    made.interference.seconds = 0.0
     for name, measured in calibrations.items():
         made.calibrate(name, measured)
     return made

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.batching import Batching, Job
+from app.batching import Batching
 from app.contract import Level, Point
 from app.controller import Controller
+from app.job import Job
 from tests.app.frontiers import OFF, ON, SLO_MS, controller, points
 
 SLO = SLO_MS / 1e3
@@ -286,3 +287,38 @@ def test_a_reserve_does_not_make_a_deadline_one_that_is_never_met() -> None:
     refusal = queue.check(0.006, [Job("m", None, None, 0.006, 0.012, True, None, 0.3)])
     assert refusal is not None
     assert refusal.retry_seconds is not None
+
+
+def test_the_first_requests_of_a_burst_are_refused_by_what_they_cost_before_any_batch_could_tell() -> None:
+    def left_in_time(apart: float) -> int:
+        steered = controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1)
+        queue = batching(steered)
+        steered.interference.seconds = 0.002
+        now = 0.0
+        for number in range(12):  # refused or answered elsewhere, they have come
+            now = number * apart
+            queue.offer(now, [job(now, seconds=0.001)])
+        return accepted(queue, [job(now, seconds=0.2) for _ in range(20)], now)
+
+    assert left_in_time(0.005) < left_in_time(0.5)
+
+
+def test_what_was_done_beside_a_batch_makes_it_end_later_and_is_not_taken_for_a_slower_engine() -> None:
+    def after(answers: int) -> tuple[float, float]:
+        steered = controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1)
+        queue = batching(steered)
+        steered.interference.seconds = 0.002
+        assert queue.offer(0.0, [job()]) is None
+        batch, _ = queue.take(0.0)
+        assert batch is not None
+        for _ in range(answers):
+            queue.answered(0.005, 0.0, SLO)
+        refusal = queue.offer(0.005, [job(0.005, seconds=0.020)])
+        assert refusal is not None
+        assert refusal.retry_seconds is not None
+        queue.finished(0.0103 + 0.0008 * answers, batch, 0.0103 + 0.0008 * answers)
+        return refusal.retry_seconds, steered.latency("m").expected
+
+    calm, busy = after(0), after(5)
+    assert busy[0] > calm[0] + 0.004
+    assert busy[1] == pytest.approx(calm[1], rel=0.02)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from app.batching import Batching, Job
+from app.batching import Batching
 from app.contract import Level
 from app.controller import Controller
+from app.job import Job
 from app.objective import Change, Objective
 from tests.app.frontiers import OFF, ON, SLO_MS, controller, points
 

@@ -1,0 +1,64 @@
+"""What the event loop takes of the engine's cores: how much it has to do, and what that costs the batch beside it."""
+
+from app.arrival_rate import ArrivalRate
+
+ACCEPTED, REFUSED, ANSWERED = 1.0, 0.7, 0.4
+"""The work of a request that is accepted, of one that is refused and of an answer, as shares of the first: a regression
+of the times of 6,121 batches of the overload benchmark gave 2.0, 1.35 and .8 ms, the client on the same cores."""
+
+_FAST_SECONDS, _SLOW_SECONDS = 0.05, 2.0
+_SECONDS_AT_START, _MOST_SECONDS = 0.001, 0.01
+_STEP, _FEW = 0.05, 400.0
+_FARTHEST = 4.0  # a pause of the machine teaches nothing about requests
+_LEAST_SECONDS = 1e-6
+_MOST_SHARE = 0.7
+
+
+class Interference:
+    """Work is counted in accepted requests; `seconds` that one adds to a batch is learned from what batches took.
+
+    Without it the first tenths of a second of a burst are predicted as if the calm before went on: the ratio of
+    measured to calibrated time has to learn anew, batch by batch, what the number of requests tells at once.
+    """
+
+    def __init__(self) -> None:
+        self._rate = ArrivalRate(_FAST_SECONDS, _SLOW_SECONDS)
+        self.work = 0.0
+        self.seconds = _SECONDS_AT_START
+
+    def did(self, now: float, work: float) -> None:
+        """A request came or an answer left."""
+        self.work += work
+        self._rate.arrived(now, work)
+
+    @property
+    def answer_seconds(self) -> float:
+        """Between an answer of a batch and the next."""
+        return ANSWERED * self.seconds
+
+    def stretch(self, now: float) -> float:
+        """The factor on the time of a batch from now on, if as much comes as did a moment ago; at least 1."""
+        return self._stretch(self._rate.larger(now))
+
+    def mean_stretch(self, now: float) -> float:
+        """The same by what came over some seconds."""
+        return self._stretch(self._rate.slow(now))
+
+    def _stretch(self, rate: float) -> float:
+        return 1 / (1 - min(self.seconds * rate, _MOST_SHARE))
+
+    def without(self, seconds: float, work: float) -> float:
+        """What a batch that took so many seconds would have taken without the work beside it."""
+        return max(seconds - work * self.seconds, (1 - _MOST_SHARE) * seconds)
+
+    def observe(self, seconds: float, alone: float, calibrated: float, work: float) -> None:
+        """Learn from a batch: a step of the normalised least mean squares (Widrow and Hoff 1960).
+
+        seconds: what it took with so much work beside it. alone: what was expected without. calibrated: what it is as
+        calibrated, by which long batches and short ones count alike.
+        """
+        calibrated = max(calibrated, _LEAST_SECONDS)
+        expected, each = alone + work * self.seconds, work / calibrated
+        error = (min(seconds, _FARTHEST * expected) - expected) / calibrated
+        step = _STEP * error * each / (_FEW**2 + each**2)
+        self.seconds = min(max(self.seconds + step, 0.0), _MOST_SECONDS)
