@@ -7,9 +7,9 @@ ACCEPTED, REFUSED, ANSWERED = 1.0, 0.7, 0.4
 of the times of 6,121 batches of the overload benchmark gave 2.0, 1.35 and .8 ms, the client on the same cores."""
 
 _FAST_SECONDS, _SLOW_SECONDS = 0.05, 2.0
-_SECONDS_AT_START, _MOST_SECONDS = 0.001, 0.01
+_SECONDS_AT_START, _MOST_SECONDS = 0.001, 0.004
 _STEP, _FEW = 0.05, 400.0
-_FARTHEST = 4.0  # a pause of the machine teaches nothing about requests
+_MOST_ERROR_SECONDS = 0.001
 _LEAST_SECONDS = 1e-6
 _MOST_SHARE = 0.7
 
@@ -55,10 +55,11 @@ class Interference:
         """Learn from a batch: a step of the normalised least mean squares (Widrow and Hoff 1960).
 
         seconds: what it took with so much work beside it. alone: what was expected without. calibrated: what it is as
-        calibrated, by which long batches and short ones count alike.
+        calibrated, by which long batches and short ones count alike. No batch tells more than that each request took a
+        millisecond more or less: where the machine itself stands still, many come beside one batch.
         """
         calibrated = max(calibrated, _LEAST_SECONDS)
-        expected, each = alone + work * self.seconds, work / calibrated
-        error = (min(seconds, _FARTHEST * expected) - expected) / calibrated
+        most, each = work * _MOST_ERROR_SECONDS, work / calibrated
+        error = min(max(seconds - alone - work * self.seconds, -most), most) / calibrated
         step = _STEP * error * each / (_FEW**2 + each**2)
         self.seconds = min(max(self.seconds + step, 0.0), _MOST_SECONDS)
