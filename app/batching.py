@@ -112,17 +112,17 @@ class Batching(Generic[T]):
             return None  # the machine may be faster again by now, and only a batch can tell
         return self._late(now, ahead, jobs)
 
-    def _free_at(self, now: float) -> float:
-        """When the engine is free: what was done beside its batch since it began makes it later, and what comes."""
+    def _busy_seconds(self, now: float) -> float:
+        """Of the engine alone until it is free: what was done beside its batch since it began makes it later."""
         if self._busy is None:
-            return now
+            return 0.0
         left = self._busy.until + self._interference.seconds * (self._interference.work - self._busy.work) - now
-        return now + self._interference.stretch(now) * max(left, 0.0)
+        return max(left, 0.0)
 
     def _late(self, now: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
         """Refuse what might be late itself, or would make something late that was accepted and would be in time."""
-        new, free_at = set(map(id, jobs)), self._free_at(now)
-        ends = list(self._controller.ends(now, free_at, sorted([*ahead, *jobs], key=_due)))
+        new, busy = set(map(id, jobs)), self._busy_seconds(now)
+        ends = list(self._controller.ends(now, busy, sorted([*ahead, *jobs], key=_due)))
         late = [(job, end) for job, end in ends if end > job.due]
         own = [(job, end) for job, end in ends if id(job) in new and end > job.safe]
         if own:
@@ -134,9 +134,14 @@ class Batching(Generic[T]):
             return Refusal(detail, end - job.safe)
         if not late:
             return None
-        in_time = {id(job) for job, end in self._controller.ends(now, free_at, ahead) if end <= job.due}
+        in_time = {id(job) for job, end in self._controller.ends(now, busy, ahead) if end <= job.due}
         spoilt = [end - job.due for job, end in late if id(job) in in_time]
         return Refusal("it would make one late that was accepted before", max(spoilt)) if spoilt else None
+
+    def refused(self, now: float, jobs: Sequence[Job[None]]) -> None:
+        """Count as offered what was refused elsewhere."""
+        self._interference.did(now, REFUSED)
+        self._controller.arrived(now, jobs[0].model, jobs[0].level, len(jobs), jobs[0].min_level)
 
     def withdraw(self, jobs: Sequence[Job[T]]) -> None:
         """Forget what nobody waits for any more."""

@@ -23,6 +23,7 @@ SWITCHED_OFF, UNCALIBRATED = "it is switched off", "there is no calibration that
 class Standing:
     """How a model is steered now. `off`: why the controller does nothing, None while it may.
 
+    warning: why the objective cannot be held at the levels it may use now, None where an idle box holds it.
     pressure: the share of the engine's time that the arrivals of all models would need at their configured levels;
     above 1 the box is too small for them, however well the objective is held.
     """
@@ -31,6 +32,7 @@ class Standing:
     configured: Level
     lowest: Level
     off: str | None
+    warning: str | None
     pressure: float
 
     @property
@@ -112,9 +114,9 @@ class Controller:
         """The next batch of what waits, most urgent first, at the levels of now."""
         return self._planner.next(now, queue, self.level)
 
-    def ends(self, now: float, start: float, queue: Sequence[W]) -> Iterator[tuple[W, float]]:
-        """When each image of the queue would be answered, at the lowest levels, the engine free from `start`."""
-        return self._planner.ends(now, start, queue, self.lowest)
+    def ends(self, now: float, busy: float, queue: Sequence[W]) -> Iterator[tuple[W, float]]:
+        """When each image of the queue would be answered, at the lowest levels, the engine `busy` for so long alone."""
+        return self._planner.ends(now, busy, queue, self.lowest)
 
     def observe(self, batch: Batch[W], seconds: float, work: float) -> None:
         """Learn from a batch what it took of its engine, and what the work beside it added."""
@@ -131,7 +133,7 @@ class Controller:
         """
         changes = self.reconfigure()
         seconds = (ON_TIME - reserve) * self._objective().slo_seconds
-        late = {id(waiting) for waiting, end in self.ends(now, now, queue) if end > waiting.due}
+        late = {id(waiting) for waiting, end in self.ends(now, 0.0, queue) if end > waiting.due}
         for model, own in self._models.items():
             in_time = partial(self._in_time, now, queue, model, late)
             change = own.step(now, seconds, in_time, self._other_load(now, model))
@@ -147,13 +149,14 @@ class Controller:
         def of(waiting: Waiting) -> Level:
             return _of(waiting, level if waiting.model == model else self._models[waiting.model].level)
 
-        ends = self._planner.ends(now, now, queue, of)
+        ends = self._planner.ends(now, 0.0, queue, of)
         return all(end <= waiting.due or id(waiting) in late for waiting, end in ends)
 
     def standing(self, now: float, model: str) -> Standing:
         own, objective = self._models[model], self._objective()
         pressure = sum(each.pressure(now) for each in self._models.values()) + self._fixed.slow(now)
-        return Standing(own.level, own.ceiling, own.floor, self._off(own, objective), pressure)
+        off, warning = self._off(own, objective), self._warning(own, objective)
+        return Standing(own.level, own.ceiling, own.floor, off, warning, pressure)
 
     def _off(self, own: ModelController, objective: Objective) -> str | None:
         if not objective.enabled:
@@ -163,6 +166,12 @@ class Controller:
         if order(own.ceiling) <= order(objective.L_min):
             return f"the configured L, {own.ceiling}, is not above L_min, {objective.L_min}"
         return None if len(own.rungs) > 1 else f"no level from {own.ceiling} down to L_min {objective.L_min} is faster"
+
+    def _warning(self, own: ModelController, objective: Objective) -> str | None:
+        least = own.latency.batch(own.floor, 1) + CALL_SECONDS
+        if not own.latency.calibrated or least <= objective.slo_seconds:
+            return None
+        return f"one image takes {least * 1e3:.1f} ms at L = {own.floor}, too long for {objective.slo_ms} ms"
 
     def _other_load(self, now: float, model: str) -> float:
         others = sum(own.load(now) for name, own in self._models.items() if name != model)

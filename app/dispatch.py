@@ -95,7 +95,7 @@ class Dispatcher:
 
     def refused(self, wanted: Wanted, images: int) -> None:
         """Count as offered what was refused elsewhere."""
-        self._controller.arrived(time.perf_counter(), wanted.model, wanted.level, images, wanted.min_level)
+        self._batching.refused(time.perf_counter(), self._placeholders(wanted, images))
 
     @contextmanager
     def expecting(self, wanted: Wanted, images: int) -> Iterator[None]:
@@ -150,6 +150,7 @@ class Dispatcher:
             firm=asked is not None,
             payload=payload,
             reserve=self._batching.reserve(seconds),
+            answers=1 / images,
         )
 
     def _withdraw(self, jobs: Sequence[Job[Ask]]) -> None:

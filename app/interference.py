@@ -1,5 +1,7 @@
 """What the event loop takes of the engine's cores: how much it has to do, and what that costs the batch beside it."""
 
+from dataclasses import dataclass
+
 from app.arrival_rate import ArrivalRate
 
 ACCEPTED, REFUSED, ANSWERED = 1.0, 0.7, 0.4
@@ -11,7 +13,28 @@ _SECONDS_AT_START, _MOST_SECONDS = 0.001, 0.004
 _STEP, _FEW = 0.05, 400.0
 _MOST_ERROR_SECONDS = 0.001
 _LEAST_SECONDS = 1e-6
-_MOST_SHARE = 0.7
+_MOST_SHARE, _SOON_SECONDS = 0.7, 0.1
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is expected beside the batches to come: for a tenth of a second as much as a moment ago, then as on average.
+
+    soon, then: factors on the seconds of the engine. answer_seconds: between an answer of a batch and the next.
+    """
+
+    soon: float
+    then: float
+    answer_seconds: float
+
+    def after(self, seconds: float) -> float:
+        """When so many seconds of the engine are over, in seconds from now."""
+        near = min(seconds, _SOON_SECONDS / self.soon)
+        return self.soon * near + self.then * (seconds - near)
+
+    def stretch(self, seconds: float) -> float:
+        """The factor on a batch that begins after so many seconds of the engine."""
+        return self.soon if seconds * self.soon < _SOON_SECONDS else self.then
 
 
 class Interference:
@@ -31,17 +54,13 @@ class Interference:
         self.work += work
         self._rate.arrived(now, work)
 
-    @property
-    def answer_seconds(self) -> float:
-        """Between an answer of a batch and the next."""
-        return ANSWERED * self.seconds
-
-    def stretch(self, now: float) -> float:
-        """The factor on the time of a batch from now on, if as much comes as did a moment ago; at least 1."""
-        return self._stretch(self._rate.larger(now))
+    def beside(self, now: float) -> Beside:
+        """What is expected from now on."""
+        soon = self._stretch(self._rate.larger(now))
+        return Beside(soon, self.mean_stretch(now), ANSWERED * self.seconds)
 
     def mean_stretch(self, now: float) -> float:
-        """The same by what came over some seconds."""
+        """The factor on the time of a batch by what came over some seconds; at least 1."""
         return self._stretch(self._rate.slow(now))
 
     def _stretch(self, rate: float) -> float:

@@ -15,7 +15,8 @@ class Job(Generic[T]):
 
     level: a contract where it is one; None: the controller's choice, not under `min_level`. firm: the deadline was
     asked for by the client; one that is only the objective's is never refused where nothing else waits. reserve: the
-    share of the deadline that experience adds to what is left for what comes before and after the engine.
+    share of the deadline that experience adds to what is left for what comes before and after the engine. answers: its
+    share of its request's answer, which the images of a request have together.
     """
 
     model: str
@@ -26,11 +27,12 @@ class Job(Generic[T]):
     firm: bool
     payload: T
     reserve: float = 0.0
+    answers: float = 1.0
 
     def __post_init__(self) -> None:
-        """`due`: when its batch should end; some of the time is left for what comes before and after the engine.
+        """`due`: when its answer should leave; some of the time is left for what comes before and after that.
 
-        safe: when it must be predicted to end, for the image to be accepted.
+        safe: when it must be predicted to leave, for the image to be accepted.
         """
         self.seconds = self.deadline - self.arrived
         self.due = self.arrived + ON_TIME * self.seconds

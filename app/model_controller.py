@@ -62,7 +62,7 @@ class ModelController:
         return self.rungs[-1]
 
     def image_seconds(self, now: float, level: Level) -> float:
-        """Expected seconds an image while batches follow each other."""
+        """Expected seconds an image while batches follow each other, beside what came over some seconds."""
         seconds = self.latency.expected * self.latency.image(level, self._max_batch) + CALL_SECONDS
         return self._interference.mean_stretch(now) * seconds
 

@@ -15,7 +15,10 @@ Reason = Literal["full", "deadline", "idle"]
 
 
 class Waiting(Protocol):
-    """An image that waits; `due` on the clock, `level` None where the choice is the controller's."""
+    """An image that waits; `due` on the clock, `level` None where the choice is the controller's.
+
+    answers: its share of its request's answer.
+    """
 
     @property
     def model(self) -> str: ...
@@ -25,6 +28,8 @@ class Waiting(Protocol):
     def min_level(self) -> Level | None: ...
     @property
     def due(self) -> float: ...
+    @property
+    def answers(self) -> float: ...
 
 
 W = TypeVar("W", bound=Waiting)
@@ -59,7 +64,7 @@ class Planner:
         """
         model = queue[0].model
         own = (job for job in queue if job.model == model)
-        return self._batch(now, model, own, level, self.interference.stretch(now))
+        return self._batch(now, model, own, level, self.interference.beside(now).soon)
 
     def _batch(
         self, start: float, model: str, own: Iterable[W], level: Callable[[W], Level], stretch: float
@@ -80,29 +85,32 @@ class Planner:
         return Batch(model, jobs[:size], levels[:size], reason, seconds)
 
     def ends(
-        self, now: float, start: float, queue: Sequence[W], level: Callable[[W], Level]
+        self, now: float, busy: float, queue: Sequence[W], level: Callable[[W], Level]
     ) -> Iterator[tuple[W, float]]:
-        """Each image of the queue with the time at which it would be answered, batch after batch from `start`.
+        """Each image of the queue with the time at which it would be answered, batch after batch.
 
-        The answers of a batch leave one after another, beside the next one.
+        busy: seconds of the engine until it is free, as all that are added up here without what is done beside it. The
+        answers of a batch leave one after another, beside the next one.
         """
-        stretch, answer_seconds = self.interference.stretch(now), self.interference.answer_seconds
+        beside = self.interference.beside(now)
         if len(queue) == 1:  # the same as below, for most requests
             latency = self.latency(queue[0].model)
             seconds = latency.cautious * latency.batch(level(queue[0]), 1) + CALL_SECONDS
-            yield queue[0], start + stretch * seconds + answer_seconds
+            yield queue[0], now + beside.after(busy + seconds) + queue[0].answers * beside.answer_seconds
             return
+        answers = 0.0
         lines: dict[str, deque[tuple[int, W]]] = {}
         for place, job in enumerate(queue):
             lines.setdefault(job.model, deque()).append((place, job))
         while lines:
             model, line = min(lines.items(), key=_first_place)
-            batch = self._batch(start, model, (job for _, job in line), level, stretch)
-            start += stretch * batch.seconds
+            start = now + beside.after(busy) + answers
+            batch = self._batch(start, model, (job for _, job in line), level, beside.stretch(busy))
+            busy += batch.seconds
             for job in batch.jobs:
                 line.popleft()
-                start += answer_seconds
-                yield job, start
+                answers += job.answers * beside.answer_seconds
+                yield job, now + beside.after(busy) + answers
             if not line:
                 del lines[model]
 

@@ -234,6 +234,7 @@ class Bounds(BaseModel):
 class StandingAnswer(BaseModel):
     """How the controller steers a model now. `off` says why it does nothing, null while it may.
 
+    warning: why the objective cannot be held at the levels it may use now, null where an idle box holds it.
     pressure: share of the engine's time that the load would need at the configured L; above 1 the box is too small.
     """
 
@@ -242,6 +243,7 @@ class StandingAnswer(BaseModel):
     lowest: Level
     degraded: bool
     off: str | None
+    warning: str | None
     pressure: float
 
 

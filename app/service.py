@@ -68,6 +68,7 @@ class Service:
             self.repository, self.admission, preparation, self.dispatcher, self.metrics, self.statistics
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._warned: dict[str, str | None] = {}
         self._describe()
 
     def _steer(self, state: State) -> None:
@@ -122,6 +123,10 @@ class Service:
             self.metrics.expect_levels(name, () if found is None else {point.level for point in found.points})
             for change in self.controller.calibrate(name, () if found is None else found.points):
                 self._on_change(change)
+            warning = self.standing(name).warning
+            if warning is not None and warning != self._warned.get(name):
+                _log.warning("the objective of model %s cannot be held: %s", name, warning)
+            self._warned[name] = warning
 
     async def start(self) -> None:
         """Begin to load; requests are refused until a model is ready, probes are answered at once."""

@@ -100,6 +100,12 @@ def _controller(settings: Settings, model: Loaded) -> Check:
     name, standing = f"controller of {model.info.name}", model.standing
     if standing is None or (standing.off == UNCALIBRATED and settings.calibration is None and settings.calibration_ms):
         return Check(name, "decided by the calibration at the start")
+    if standing.warning is not None:
+        off = "" if standing.off is None else f"; off: {standing.off}"
+        lower = (
+            "" if standing.off is None else ", or let the controller go lower (HASTE_CONTROLLER, HASTE_L, HASTE_L_MIN)"
+        )
+        return note(name, f"the objective cannot be held: {standing.warning}{off}", f"raise HASTE_SLO_MS{lower}")
     if standing.off is None:
         return Check(name, f"on: from L = {standing.configured} down to {standing.lowest} under load")
     if standing.off == SWITCHED_OFF:

@@ -78,6 +78,7 @@ def _controller(service: Service) -> ControllerAnswer:
             lowest=own.lowest,
             degraded=own.degraded,
             off=own.off,
+            warning=own.warning,
             pressure=round(own.pressure, 4),
         )
         for name, own in standings.items()

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.batching import Batching
 from app.contract import Level, Point
-from app.controller import Controller
+from app.controller import Controller, Standing
 from app.job import Job
 from app.latency import Latency
 from app.objective import CALL_SECONDS, TICK_SECONDS, Objective
@@ -41,6 +41,17 @@ class Box:
     slowdown: float = 1.0
 
 
+def standing_of(box: Box) -> Standing:
+    """How the controller would steer the box before anything came: what it can do at all."""
+    return _controller(box).standing(0.0, _MODEL)
+
+
+def _controller(box: Box) -> Controller:
+    made = Controller([_MODEL], lambda _: box.level, lambda: box.objective, box.max_batch)
+    made.calibrate(_MODEL, box.points)
+    return made
+
+
 @dataclass
 class _Running:
     """The batch that the engine computes."""
@@ -61,8 +72,7 @@ class _Simulation:
         self._box, self._arrivals = box, deque(arrivals)
         self._random = np.random.default_rng(seed)
         self._truth = Latency(box.points)
-        self._controller = Controller([_MODEL], lambda _: box.level, lambda: box.objective, box.max_batch)
-        self._controller.calibrate(_MODEL, box.points)
+        self._controller = _controller(box)
         self._batching = Batching[float](self._controller, capacity=box.capacity)
         self._received: deque[tuple[float, Job[float]]] = deque()  # with the times from which they can wait
         self._loop_free_at = 0.0

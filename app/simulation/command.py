@@ -12,7 +12,7 @@ from app.calibrator import parse_level, read_points
 from app.load.files import check_files
 from app.load.schedule import Trace, add_trace_options, rate_text, traces
 from app.objective import Objective
-from app.simulation.box import REQUEST_SECONDS, Box
+from app.simulation.box import REQUEST_SECONDS, Box, standing_of
 from app.simulation.replicas import MOST, needed, play, policies
 from app.simulation.report import Needed, Row, print_needed, print_rows, row_of
 
@@ -48,10 +48,20 @@ def run(args: argparse.Namespace) -> None:
     check_files(args.json, args.plot)
     box, replicas = _box(args), _replicas(args.replicas)
     plan = traces(args.arrival, args.rate, args.duration, args.seed)
+    _warn(box)
     if replicas is None:
         _tell_needed(args, box, plan)
     else:
         _tell_rows(args, box, plan, replicas)
+
+
+def _warn(box: Box) -> None:
+    """Where it is known beforehand that the controller can do nothing, or nothing would be in time."""
+    standing, console = standing_of(box), Console(stderr=True)
+    if standing.off is not None:
+        console.print(f"the controller does nothing: {standing.off}", soft_wrap=True, highlight=False)
+    if standing.warning is not None:
+        console.print(f"the objective cannot be held: {standing.warning}", soft_wrap=True, highlight=False)
 
 
 def _tell_rows(args: argparse.Namespace, box: Box, plan: Sequence[Trace], replicas: int) -> None:

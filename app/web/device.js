@@ -61,7 +61,8 @@ function show(state) {
   $("tile-level-hint").textContent = standing.degraded ? `lowered from ${standing.configured} under load` : "as configured";
   const load = `Load: ${percent(standing.pressure, 0)} of what the engine can take.`;
   const off = standing.off ? ` It does nothing now: ${standing.off}.` : "";
-  $("controller-words").textContent = `Objective: ${slo} ms, never under ${levelName(least)}. ${load}${off}`;
+  const warning = standing.warning ? ` The objective cannot be held: ${standing.warning}.` : "";
+  $("controller-words").textContent = `Objective: ${slo} ms, never under ${levelName(least)}. ${load}${off}${warning}`;
   showFrontier(model, standing.L);
 }
 

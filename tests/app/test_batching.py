@@ -322,3 +322,20 @@ def test_what_was_done_beside_a_batch_makes_it_end_later_and_is_not_taken_for_a_
     calm, busy = after(0), after(5)
     assert busy[0] > calm[0] + 0.004
     assert busy[1] == pytest.approx(calm[1], rel=0.02)
+
+
+def test_every_request_and_answer_is_counted_once_as_work() -> None:
+    steered = controller(objective=OFF)
+    queue, work = batching(steered), steered.interference
+    assert queue.check(0.0, [placeholder()]) is None
+    assert queue.expect(0.0, [placeholder()]) is None
+    assert queue.offer(0.0, [job()], expected=True) is None
+    queue.answered(0.0, 0.0, SLO)
+    before = work.work
+    queue.refused(0.0, [placeholder()])
+    assert before == pytest.approx(1.4)
+    assert work.work - before == pytest.approx(0.7)
+
+
+def placeholder() -> Job[None]:
+    return Job("m", None, None, 0.0, SLO, True, None)

@@ -18,6 +18,7 @@ UNCALIBRATED = {
     "lowest": 12,
     "degraded": False,
     "off": "there is no calibration that holds",
+    "warning": None,
     "pressure": 0.0,
 }
 KEY = {"Authorization": "Bearer s3cret"}

@@ -202,3 +202,18 @@ def test_a_burst_is_answered_by_going_down_within_the_step_that_sees_it() -> Non
     assert batch is not None
     assert [change.after for change in changes] == [8]
     assert batch.levels == [8]
+
+
+@pytest.mark.parametrize(("slo_ms", "held"), [(3, False), (6, True)])
+def test_an_objective_that_no_level_can_hold_is_told_and_one_that_the_lowest_can_is_not(
+    slo_ms: int, *, held: bool
+) -> None:
+    steered = controller("exact", Objective(True, slo_ms, 8))
+    warning = steered.standing(0.0, "m").warning
+    assert (warning is None) == held
+    if warning is not None:
+        assert warning == "one image takes 5.3 ms at L = 8, too long for 3 ms"
+    alone = controller("exact", Objective(False, slo_ms, 8)).standing(0.0, "m").warning
+    assert alone == f"one image takes 7.3 ms at L = exact, too long for {slo_ms} ms"
+    steered.calibrate("m", [])
+    assert steered.standing(0.0, "m").warning is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.interference import ANSWERED, Interference
+from app.interference import Beside, Interference
 
 PRICE, BATCH = 0.002, 0.007
 
@@ -53,9 +53,9 @@ def test_the_price_stays_within_its_bounds_whatever_is_measured() -> None:
 
 def test_where_nothing_comes_nothing_is_stretched() -> None:
     interference = Interference()
-    assert interference.stretch(1.0) == interference.mean_stretch(1.0) == 1.0
+    assert interference.beside(1.0).soon == interference.mean_stretch(1.0) == 1.0
     interference.did(1.0, 1.0)
-    assert interference.stretch(60.0) == pytest.approx(1.0)
+    assert interference.beside(60.0).soon == pytest.approx(1.0)
 
 
 def test_steady_requests_leave_the_engine_the_rest_of_the_time() -> None:
@@ -64,17 +64,17 @@ def test_steady_requests_leave_the_engine_the_rest_of_the_time() -> None:
         interference.did(number / 100, 1.0)
     share = interference.seconds * 100
     assert interference.mean_stretch(20.0) == pytest.approx(1 / (1 - share), rel=0.02)
-    assert interference.stretch(20.0) == pytest.approx(1 / (1 - share), rel=0.05)
+    assert interference.beside(20.0).soon == pytest.approx(1 / (1 - share), rel=0.05)
 
 
 def test_a_burst_shows_within_its_first_requests_and_the_mean_follows_later() -> None:
     interference = taught(PRICE)
     for number in range(400):
         interference.did(number / 40, 1.0)
-    calm = interference.stretch(10.0)
+    calm = interference.beside(10.0).soon
     for number in range(8):
         interference.did(10.0 + number / 160, 1.0)
-    assert interference.stretch(10.05) > 1.1 * calm
+    assert interference.beside(10.05).soon > 1.1 * calm
     assert interference.mean_stretch(10.05) < 1.05 * calm
 
 
@@ -82,7 +82,7 @@ def test_it_never_stretches_without_end() -> None:
     interference = taught(0.004)
     for _ in range(10_000):
         interference.did(0.0, 1.0)
-    assert interference.stretch(0.0) == pytest.approx(1 / 0.3)
+    assert interference.beside(0.0).soon == pytest.approx(1 / 0.3)
 
 
 def test_what_a_batch_would_have_taken_alone_is_less_but_never_nothing() -> None:
@@ -92,6 +92,9 @@ def test_what_a_batch_would_have_taken_alone_is_less_but_never_nothing() -> None
     assert interference.without(0.010, 100.0) == pytest.approx(0.003)
 
 
-def test_an_answer_costs_its_share_of_a_request() -> None:
-    interference = taught(PRICE)
-    assert interference.answer_seconds == ANSWERED * interference.seconds
+def test_a_burst_is_expected_to_last_a_tenth_of_a_second_and_then_the_mean() -> None:
+    beside = Beside(2.0, 1.25, 0.001)
+    assert beside.after(0.04) == pytest.approx(0.08)
+    assert beside.after(0.05) == pytest.approx(0.1)
+    assert beside.after(1.05) == pytest.approx(0.1 + 1.25)
+    assert (beside.stretch(0.04), beside.stretch(0.06)) == (2.0, 1.25)

@@ -159,6 +159,18 @@ def test_the_objective_can_be_changed_and_the_controller_switched_off(client: Cl
     assert client.sample("haste_slo_target_seconds", model="small") == 0.25
 
 
+def test_an_objective_that_no_level_can_hold_is_taken_with_a_warning_in_the_answer_and_the_log(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = client.patch({"controller": {"slo_ms": 3}}).json()["controller"]["models"]["small"]
+    assert told["warning"] == "one image takes 5.3 ms at L = 8, too long for 3 ms"
+    assert "the objective of model small cannot be held: one image takes 5.3 ms" in caplog.text
+    caplog.clear()
+    client.patch({"tolerance": 0.03})
+    assert "cannot be held" not in caplog.text
+    assert client.patch({"controller": {"slo_ms": 100}}).json()["controller"]["models"]["small"]["warning"] is None
+
+
 def test_a_calibration_that_no_longer_holds_switches_the_controller_off_until_it_does(
     client: Client, engine: FakeEngine
 ) -> None:

@@ -23,6 +23,7 @@ class Image:
     level: Level | None = None
     min_level: Level | None = None
     asked: int = 0
+    answers: float = 1.0
 
     @property
     def model(self) -> str:
@@ -60,7 +61,7 @@ def test_one_alone_ends_as_a_batch_of_one_would() -> None:
     for level in ("dense", 8):
         image = Image("m", due=0.001, level=level)
         batch = planner().next(3.0, [image], lambda own: own.level or "exact")
-        ends = planner().ends(3.0, 3.0, [image], lambda own: own.level or "exact")
+        ends = planner().ends(3.0, 0.0, [image], lambda own: own.level or "exact")
         assert list(ends) == [(image, 3.0 + batch.seconds)]
 
 
@@ -73,7 +74,9 @@ def test_the_ends_are_those_of_the_batches_that_would_follow() -> None:
         now += batch.seconds
         left = without(left, batch.jobs)
         expected += [(image, now) for image in batch.jobs]
-    assert list(own.ends(0.0, 0.0, queue, exact)) == expected
+    found = list(own.ends(0.0, 0.0, queue, exact))
+    assert [image for image, _ in found] == [image for image, _ in expected]
+    assert [end for _, end in found] == pytest.approx([end for _, end in expected], rel=1e-12)
 
 
 def test_the_answers_of_a_batch_leave_one_after_another_and_the_next_batch_ends_later_for_them() -> None:
@@ -81,7 +84,7 @@ def test_the_answers_of_a_batch_leave_one_after_another_and_the_next_batch_ends_
     alone = [end for _, end in planner().ends(0.0, 0.0, queue, exact)]
     beside = [end for _, end in planner(interference).ends(0.0, 0.0, queue, exact)]
     later = [end - before for end, before in zip(beside, alone, strict=True)]
-    assert later == pytest.approx([interference.answer_seconds * place for place in range(1, 2 * MOST + 1)])
+    assert later == pytest.approx([interference.beside(0.0).answer_seconds * place for place in range(1, 2 * MOST + 1)])
 
 
 def test_while_much_comes_a_batch_takes_longer_and_fewer_images_leave_the_most_urgent_in_time() -> None:
@@ -91,5 +94,14 @@ def test_while_much_comes_a_batch_takes_longer_and_fewer_images_leave_the_most_u
         interference.did(1.0 + number / 200, 1.0)
     busy = planner(interference).next(1.1, [Image("m", due=1.161) for _ in range(MOST)], exact)
     assert len(busy.jobs) < len(calm.jobs)
-    (alone,) = planner(interference).ends(1.1, 1.1, [Image("m")], exact)
+    (alone,) = planner(interference).ends(1.1, 0.0, [Image("m")], exact)
     assert alone[1] > 1.1 + 1.1 * planner(interference).next(1.1, [Image("m")], exact).seconds
+
+
+def test_the_images_of_one_request_have_one_answer_between_them() -> None:
+    interference = Interference()
+    (*_, (_, apart)) = planner(interference).ends(0.0, 0.0, [Image("m") for _ in range(MOST)], exact)
+    (*_, (_, together)) = planner(interference).ends(
+        0.0, 0.0, [Image("m", answers=1 / MOST) for _ in range(MOST)], exact
+    )
+    assert apart - together == pytest.approx((MOST - 1) * interference.beside(0.0).answer_seconds)

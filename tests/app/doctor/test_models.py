@@ -18,8 +18,8 @@ MADE = Calibration("file", "2026-11-24T12:00:00+00:00", 2, tuple(points()))
 FILE = Settings(calibration=Path("box.json"), threads=2)
 
 
-def standing(off: str | None) -> Standing:
-    return Standing(12, 12, 8, off, 0.0)
+def standing(off: str | None, warning: str | None = None) -> Standing:
+    return Standing(12, 12, 8, off, warning, 0.0)
 
 
 def checks(settings: Settings, **values: Any) -> list[Check]:
@@ -68,6 +68,15 @@ def test_a_controller_that_can_do_nothing_is_noted_with_the_way_out(
     check = checks(settings, standing=standing(off))[2]
     assert check.state == state
     assert said in check.found + check.remedy
+
+
+def test_an_objective_that_no_level_can_hold_is_noted_with_the_way_out() -> None:
+    check = checks(FILE, standing=standing(None, "one image takes 5.3 ms at L = 8, too long for 3 ms"))[2]
+    assert (check.state, check.remedy) == ("note", "raise HASTE_SLO_MS")
+    assert "too long for 3 ms" in check.found
+    both = checks(FILE, standing=standing(SWITCHED_OFF, "too long"))[2]
+    assert SWITCHED_OFF in both.found
+    assert "HASTE_CONTROLLER" in both.remedy
 
 
 def test_a_calibration_is_asked_for_with_the_rule_that_the_state_file_names(tmp_path: Path) -> None:

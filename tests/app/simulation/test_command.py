@@ -135,3 +135,12 @@ def test_a_policy_without_a_colour_is_no_silent_gap(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_said_before_the_work(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("(", r"\(")):
         simulate(*words)
+
+
+def test_what_the_controller_cannot_do_is_told_before_anything_is_played(capsys: pytest.CaptureFixture[str]) -> None:
+    simulate("--rate", "20", "--L", "8", "--L-min", "20", "--slo-ms", "3")
+    err = capsys.readouterr().err
+    assert "the controller does nothing: the configured L, 8, is not above L_min, 20" in err
+    assert "the objective cannot be held: one image takes 5.3 ms at L = 8, too long for 3 ms" in err
+    simulate("--rate", "20")
+    assert "controller does" not in capsys.readouterr().err
