@@ -82,11 +82,14 @@ class Batching(Generic[T]):
         return refusal
 
     def _arrived(self, now: float, jobs: Sequence[Job[Any]], refusal: Refusal | None) -> None:
-        """Count as offered, unless it is refused for good: no machine like this would ever do it."""
-        job = jobs[0]
+        """Count as work, and as offered unless it is refused for good: no machine like this would ever do it."""
         self._interference.did(now, ACCEPTED if refusal is None else REFUSED)
         if refusal is None or refusal.retry_seconds is not None:
-            self._controller.arrived(now, job.model, job.level, len(jobs), job.min_level)
+            self._offered(now, jobs)
+
+    def _offered(self, now: float, jobs: Sequence[Job[Any]]) -> None:
+        job = jobs[0]
+        self._controller.arrived(now, job.model, job.level, len(jobs), job.min_level)
 
     def _ahead(self) -> list[Job[Any]]:
         return sorted([*self._queue, *self._coming], key=_due) if self._coming else self._queue
@@ -116,7 +119,7 @@ class Batching(Generic[T]):
         """Of the engine alone until it is free: what was done beside its batch since it began makes it later."""
         if self._busy is None:
             return 0.0
-        left = self._busy.until + self._interference.seconds * (self._interference.work - self._busy.work) - now
+        left = self._busy.until + self._interference.request_seconds * (self._interference.work - self._busy.work) - now
         return max(left, 0.0)
 
     def _late(self, now: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
@@ -139,9 +142,9 @@ class Batching(Generic[T]):
         return Refusal("it would make one late that was accepted before", max(spoilt)) if spoilt else None
 
     def refused(self, now: float, jobs: Sequence[Job[None]]) -> None:
-        """Count as offered what was refused elsewhere."""
+        """Count as work and as offered what was refused elsewhere."""
         self._interference.did(now, REFUSED)
-        self._controller.arrived(now, jobs[0].model, jobs[0].level, len(jobs), jobs[0].min_level)
+        self._offered(now, jobs)
 
     def withdraw(self, jobs: Sequence[Job[T]]) -> None:
         """Forget what nobody waits for any more."""

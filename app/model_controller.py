@@ -91,8 +91,8 @@ class ModelController:
     ) -> Change | None:
         """Before a batch: down at once as far as the queue or the rate asks, up by one rung after a while of relief.
 
-        room_seconds: what an image may take until its batch ends. in_time: whether all that waits would be in time at a
-        level. other_load: the share of the engine's time that is needed for what this model's controller does not
+        room_seconds: what an image may take until its answer leaves. in_time: whether all that waits would be in time
+        at a level. other_load: the share of the engine's time that is needed for what this model's controller does not
         steer.
         """
         if len(self.rungs) < 2:

@@ -10,7 +10,7 @@ CALL_SECONDS = 0.0003
 every batch corrects."""
 
 ON_TIME = 0.9
-"""The part of a deadline that may pass until the engine is done; the rest is for what comes before and after."""
+"""The part of a deadline in which an answer is planned to leave; the rest is for what comes before and after that."""
 
 TICK_SECONDS = 0.25
 """How often a step is due where no batch makes one."""

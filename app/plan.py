@@ -1,4 +1,4 @@
-"""Which images run together, and when each would be done: the next batch, and all that follow if nothing else comes."""
+"""Which images run together, and when each would be answered: the next batch, and all that follow in the queue."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

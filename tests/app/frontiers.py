@@ -33,7 +33,7 @@ def controller(
     of = level if callable(level) else lambda _: level
     goal = objective if callable(objective) else lambda: objective
     made = Controller(calibrations, of, goal, max_batch)
-    made.interference.seconds = 0.0
+    made.interference.request_seconds = 0.0
     for name, measured in calibrations.items():
         made.calibrate(name, measured)
     return made

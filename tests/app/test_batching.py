@@ -293,7 +293,7 @@ def test_the_first_requests_of_a_burst_are_refused_by_what_they_cost_before_any_
     def left_in_time(apart: float) -> int:
         steered = controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1)
         queue = batching(steered)
-        steered.interference.seconds = 0.002
+        steered.interference.request_seconds = 0.002
         now = 0.0
         for number in range(12):  # refused or answered elsewhere, they have come
             now = number * apart
@@ -307,7 +307,7 @@ def test_what_was_done_beside_a_batch_makes_it_end_later_and_is_not_taken_for_a_
     def after(answers: int) -> tuple[float, float]:
         steered = controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1)
         queue = batching(steered)
-        steered.interference.seconds = 0.002
+        steered.interference.request_seconds = 0.002
         assert queue.offer(0.0, [job()]) is None
         batch, _ = queue.take(0.0)
         assert batch is not None

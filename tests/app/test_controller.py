@@ -1,5 +1,6 @@
 """The controller on a clock of its own: down at once, up slowly, never under L_min, never to what is not faster."""
 
+import numpy as np
 import pytest
 
 from app.batching import Batching
@@ -7,6 +8,7 @@ from app.contract import Level
 from app.controller import Controller
 from app.job import Job
 from app.objective import Change, Objective
+from app.plan import Batch
 from tests.app.frontiers import OFF, ON, SLO_MS, controller, points
 
 
@@ -217,3 +219,14 @@ def test_an_objective_that_no_level_can_hold_is_told_and_one_that_the_lowest_can
     assert alone == f"one image takes 7.3 ms at L = exact, too long for {slo_ms} ms"
     steered.calibrate("m", [])
     assert steered.standing(0.0, "m").warning is None
+
+
+def test_a_slower_engine_and_dearer_requests_are_told_apart() -> None:
+    steered, random = controller(8, OFF), np.random.default_rng(0)
+    job = crowd(1)[0]
+    batch = Batch("m", [job], [8], "idle", 0.0)
+    for _ in range(3000):
+        work = float(random.integers(6))
+        steered.observe(batch, 1.5 * 0.005 * float(np.exp(0.15 * random.standard_normal())) + 0.002 * work, work)
+    assert steered.interference.request_seconds == pytest.approx(0.002, abs=0.0005)
+    assert steered.latency("m").expected == pytest.approx(1.5, abs=0.2)

@@ -21,34 +21,34 @@ def taught(price: float, batches: int = 3000, ratio: float = 1.2) -> Interferenc
 
 @pytest.mark.parametrize("price", [0.0, 0.0005, 0.002, 0.003])
 def test_the_price_of_a_request_is_learned_from_what_batches_took(price: float) -> None:
-    assert taught(price).seconds == pytest.approx(price, abs=0.0003)
+    assert taught(price).request_seconds == pytest.approx(price, abs=0.0003)
 
 
 def test_batches_beside_which_nothing_came_teach_nothing_of_it() -> None:
     interference = Interference()
-    before = interference.seconds
+    before = interference.request_seconds
     interference.observe(5 * BATCH, BATCH, BATCH, 0.0)
-    assert interference.seconds == before
+    assert interference.request_seconds == before
 
 
 def test_a_machine_that_stands_still_again_and_again_makes_no_request_much_dearer() -> None:
     interference = taught(PRICE)
-    before = interference.seconds
+    before = interference.request_seconds
     for _ in range(20):  # while it stands still, more come than beside other batches
         interference.observe(0.1, BATCH, BATCH, 4.0)
-    assert interference.seconds < 1.5 * before
+    assert interference.request_seconds < 1.5 * before
 
 
 def test_the_price_stays_within_its_bounds_whatever_is_measured() -> None:
     interference = Interference()
     for _ in range(1000):
         interference.observe(1.0, BATCH, BATCH, 1.0)
-    assert interference.seconds == 0.004
+    assert interference.request_seconds == 0.004
     for _ in range(1000):
         interference.observe(1e-6, BATCH, BATCH, 1.0)
-    assert interference.seconds == 0.0
+    assert interference.request_seconds == 0.0
     interference.observe(0.001, 0.0, 0.0, 1.0)  # a calibration that says it takes no time
-    assert 0.0 <= interference.seconds <= 0.004
+    assert 0.0 <= interference.request_seconds <= 0.004
 
 
 def test_where_nothing_comes_nothing_is_stretched() -> None:
@@ -62,7 +62,7 @@ def test_steady_requests_leave_the_engine_the_rest_of_the_time() -> None:
     interference = taught(PRICE)
     for number in range(2000):
         interference.did(number / 100, 1.0)
-    share = interference.seconds * 100
+    share = interference.request_seconds * 100
     assert interference.mean_stretch(20.0) == pytest.approx(1 / (1 - share), rel=0.02)
     assert interference.beside(20.0).soon == pytest.approx(1 / (1 - share), rel=0.05)
 
@@ -88,7 +88,7 @@ def test_it_never_stretches_without_end() -> None:
 def test_what_a_batch_would_have_taken_alone_is_less_but_never_nothing() -> None:
     interference = taught(PRICE)
     assert interference.without(0.010, 0.0) == 0.010
-    assert interference.without(0.010, 1.0) == pytest.approx(0.010 - interference.seconds)
+    assert interference.without(0.010, 1.0) == pytest.approx(0.010 - interference.request_seconds)
     assert interference.without(0.010, 100.0) == pytest.approx(0.003)
 
 

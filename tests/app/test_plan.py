@@ -38,7 +38,7 @@ def planner(interference: Interference | None = None) -> Planner:
 
 def undisturbed() -> Interference:
     interference = Interference()
-    interference.seconds = 0.0
+    interference.request_seconds = 0.0
     return interference
 
 
