@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 import haste
 from app.calibrator import Calibrator
@@ -34,10 +34,12 @@ from app.schemas import Explained, Form, LayerTotalAnswer, PatchAnswer, RatioMap
 from haste.config import MAX_HYPERPLANES, MIN_HYPERPLANES, Merge
 from haste.explain import NoSuchPatch
 from haste.explanation import LayerTotal
-from haste.images import preprocess
+from haste.images import preprocess_array
 from haste.kernel import implementation
 from haste.models import DEFAULT, WeightsRecord, list_pretrained, load_pretrained
 from haste.program import CompiledModel
+
+_Array = NDArray[np.float32]
 
 
 @dataclass
@@ -71,6 +73,7 @@ class TorchEngine:
                 raise ValueError(f"unknown model {name!r}; known: {', '.join(known)}")
         self._records = {name: known[name] for name in names}
         self._threads, self._calibrator = threads, calibrator
+        torch.set_num_threads(threads)  # of this thread, which may compute too
         self._loaded: dict[str, _Loaded] = {}
         self.models = tuple(_info(record) for record in self._records.values())
         self.method = Method(self._config.num_hyperplanes, config.merge, config.tolerance, get_args(Merge))
@@ -97,7 +100,7 @@ class TorchEngine:
         haste.convert_(network, config)
         compiled = haste.compile(network, threads=self._threads)
         self._loaded[model] = _Loaded(compiled, network, config, self._calibrator.apply(compiled, record))
-        blank = torch.zeros(3, record.input_size, record.input_size)
+        blank = np.zeros((3, record.input_size, record.input_size), np.float32)
         for level in (self._config.num_hyperplanes, cast(Level, "exact"), cast(Level, "dense")):
             self.forward(model, [Item(blank, level, 1)])
 
@@ -118,13 +121,13 @@ class TorchEngine:
             loaded.calibration = self._calibrator.still_holds(loaded.network, model)
 
     def prepare(self, model: str, image: Picture) -> Prepared:
-        return preprocess(image, self._records[model])
+        return preprocess_array(image, self._records[model])
 
     def prepare_array(self, array: NDArray[np.float32]) -> Prepared:
-        return torch.from_numpy(array.copy())
+        return array.copy()
 
     def explain(self, model: str, shown: Shown) -> Explained:
-        loaded, image = self._loaded[model], cast(Tensor, shown.prepared)
+        loaded, image = self._loaded[model], torch.from_numpy(cast(_Array, shown.prepared))
         try:
             with _one_thread(), haste.num_hyperplanes(shown.level):
                 found = haste.explain(
@@ -146,13 +149,12 @@ class TorchEngine:
             layers=layers,
         )
 
-    @torch.inference_mode()
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
-        images = torch.stack([cast(Tensor, item.prepared) for item in items])
+        images = np.stack([cast(_Array, item.prepared) for item in items])
         with haste.num_hyperplanes([item.level for item in items]), haste.recording() as record:
-            logits = self._loaded[model].network(images)
+            logits = _infer(self._loaded[model].network, images)
         report = haste.FlopReport.from_record(record)
-        probabilities = logits.float().softmax(dim=1)
+        probabilities = _softmax(logits)
         classes = self._records[model].classes
         results = tuple(
             ImageResult(
@@ -161,13 +163,29 @@ class TorchEngine:
             )
             for row, item, flops in zip(probabilities, items, report.images, strict=True)
         )
-        return BatchResult(results, {name: one.compression_ratio for name, one in report.layers.items() if one.hash})
+        return BatchResult(results, report.compression_ratios)
 
 
-def _best(probabilities: Tensor, top_k: int, classes: Sequence[str]) -> tuple[Prediction, ...]:
-    values, indices = probabilities.topk(top_k)
-    pairs = zip(values.tolist(), indices.tolist(), strict=True)
-    return tuple(Prediction(classes[index], index, value) for value, index in pairs)
+def _infer(network: nn.Module, images: _Array) -> _Array:
+    """The logits; a network that could not be compiled computes them in torch."""
+    if isinstance(network, CompiledModel):
+        return network.infer(images)
+    with torch.inference_mode():
+        logits: _Array = network(torch.from_numpy(images)).float().numpy()
+    return logits
+
+
+def _softmax(logits: _Array) -> _Array:
+    powers: _Array = np.exp(logits - logits.max(1, keepdims=True))
+    powers /= powers.sum(1, keepdims=True)
+    return powers
+
+
+def _best(probabilities: _Array, top_k: int, classes: Sequence[str]) -> tuple[Prediction, ...]:
+    """The most probable classes; of equal ones the first."""
+    indices = np.argsort(-probabilities, kind="stable")[:top_k]
+    pairs = zip(indices.tolist(), probabilities[indices].tolist(), strict=True)
+    return tuple(Prediction(classes[index], index, value) for index, value in pairs)
 
 
 @contextmanager

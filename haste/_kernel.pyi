@@ -1,6 +1,10 @@
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
+from numpy.typing import NDArray
 from torch import Tensor
+
+_Array: TypeAlias = Tensor | NDArray[Any]
 
 class Method: ...
 class Operation: ...
@@ -52,7 +56,7 @@ class Program:
     ) -> None:
         """buffers: (height, width, channels, border). ValueError where the description does not fit."""
 
-    def run(self, images: Tensor, levels: Tensor, logits: Tensor, counts: Tensor, times: Tensor | None = None) -> None:
+    def run(self, images: _Array, levels: _Array, logits: _Array, counts: _Array, times: _Array | None = None) -> None:
         """images (n, C, H, W) float32, levels (operations, n) int32 -> logits (n, O) float32, counts (operations, n, 7)
         int64, times (operations, 4) int64, nanoseconds of listing and planning, hashing, merging filters, multiplying.
         The GIL is released; two calls at once on one program queue."""

@@ -99,17 +99,27 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def preprocess(image: Image.Image | NDArray[np.uint8], record: WeightsRecord) -> Tensor:
-    """Any image, or the (H, W, 3) uint8 RGB of one, -> (3, S, S) float32, normalised; S is the record's input size.
+    """Any image, or the (H, W, 3) uint8 RGB of one, -> (3, S, S) float32, normalised; S is the record's input size."""
+    return torch.from_numpy(preprocess_array(image, record))
+
+
+def preprocess_array(image: Image.Image | NDArray[np.uint8], record: WeightsRecord) -> NDArray[np.float32]:
+    """The same as an array."""
+    normalised: NDArray[np.float32] = _normalised(_square(image, record.input_size)[None], record)[0]
+    return normalised
+
+
+def _square(image: Image.Image | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """(S, S, 3) RGB.
 
     The largest centred square is resized (bilinear, antialiased), which is the shorter side to S and a centre crop in
     one step; an image of S x S is not resampled. Any mode is taken (`to_rgb`).
     """
-    side = record.input_size
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ValueError(f"an image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
         if image.shape == (side, side, 3):
-            return normalise(image[None], record)[0]
+            return image
         image = Image.fromarray(image)
     image = to_rgb(image)
     if image.size != (side, side):
@@ -118,23 +128,25 @@ def preprocess(image: Image.Image | NDArray[np.uint8], record: WeightsRecord) ->
         left, top = (width - square) / 2, (height - square) / 2
         box = (left, top, left + square, top + square)
         image = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
-    return normalise(np.array(image)[None], record)[0]
+    return np.array(image)
 
 
 def normalise(images: NDArray[np.uint8], record: WeightsRecord) -> Tensor:
-    """(N, S, S, 3) uint8 -> (N, 3, S, S) float32: (x / 255 - mean) / std per channel, contiguous.
+    """(N, S, S, 3) uint8 -> (N, 3, S, S) float32: (x / 255 - mean) / std per channel, contiguous."""
+    return torch.from_numpy(_normalised(images, record))
 
-    Looked up in tables of the 256 values, which for one small image takes less than half of the time to compute them.
-    """
-    tables = _normalised(record.mean, record.std)
+
+def _normalised(images: NDArray[np.uint8], record: WeightsRecord) -> NDArray[np.float32]:
+    """Looked up in tables of the 256 values, which for one small image takes less than half of the time to compute."""
+    tables = _tables(record.mean, record.std)
     out = np.empty((len(images), len(tables), *images.shape[1:-1]), np.float32)
     for c, table in enumerate(tables):
         np.take(table, images[..., c], out=out[:, c], mode="clip")  # else it takes into a copy first
-    return torch.from_numpy(out)
+    return out
 
 
 @cache
-def _normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
+def _tables(mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
     """(3, 256): every value of 8 bits, in every channel."""
     values = torch.arange(256).float() / 255
     table: NDArray[np.float32] = ((values - torch.tensor(mean)[:, None]) / torch.tensor(std)[:, None]).numpy()

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Literal, TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from haste import kernel
 from haste.config import HasteConfig, Level
@@ -96,30 +96,35 @@ class Layer:
 
 
 class Counting:
-    """What the kernel's counts of a program's layers mean, for all at once: a handful of calls, not a dozen a layer."""
+    """What the kernel's counts of a program's layers mean, for all at once: they are linear in what it counted."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self._rows = torch.tensor([row for row, layer in enumerate(layers) if layer.flops])
-        own = [layer for layer in layers if layer.flops]
-        self.names = [layer.operation.name for layer in own]
-        weighing = [layer.converted is not None and layer.converted.config.merge == "projection" for layer in own]
+        own = [(row, layer) for row, layer in enumerate(layers) if layer.flops]
+        self.names = [layer.operation.name for _, layer in own]
+        self._rows = np.array([row for row, _ in own], np.int64)
+        self._per_count = np.zeros((len(own), 8, 7), np.int64)
+        self._constant = np.zeros((len(own), 8, 1), np.int64)
+        for (_, layer), per_count, constant in zip(own, self._per_count, self._constant, strict=True):
+            self._describe(layer, per_count, constant[:, 0])
 
-        def column(values: Sequence[int]) -> Tensor:
-            return torch.tensor(values, dtype=torch.int64)[:, None]
+    @staticmethod
+    def _describe(layer: Layer, per_count: NDArray[np.int64], constant: NDArray[np.int64]) -> None:
+        """Fill in (8, 7) and (8,): the fields of `LayerCounts` by what the kernel counts."""
+        dense, skipped, merged, convolution, hash_cost, merge, channels, buckets = range(8)
+        executed, zeros, filters, input_flops, hashed, read, used = range(7)
+        constant[dense] = layer.flops
+        if layer.converted is None:
+            constant[convolution] = layer.flops
+            return
+        weighs = layer.converted.config.merge == "projection"
+        per_count[convolution, executed] = per_count[skipped, zeros] = 2 * layer.outputs
+        constant[merged], per_count[merged, executed], per_count[merged, zeros] = layer.flops, *[-2 * layer.outputs] * 2
+        per_count[merge, filters], per_count[merge, input_flops] = layer.outputs * (1 + weighs), 1
+        per_count[hash_cost, hashed] = per_count[channels, read] = per_count[buckets, used] = 1
 
-        self._dense, outputs = column([layer.flops for layer in own]), column([layer.outputs for layer in own])
-        self._counted = column([layer.converted is not None for layer in own]).bool()
-        self._a_mac, self._a_weight = 2 * outputs, outputs * (1 + column(weighing))
-
-    def table(self, counted: Tensor) -> Tensor:
+    def table(self, counted: NDArray[np.int64]) -> NDArray[np.int64]:
         """(operations, N, 7) int64 of the kernel -> (names, 8, N): `LayerCounts` of every layer that has a name."""
-        counted = counted[self._rows] * self._counted[..., None]
-        executed, zeros, filters, input_flops, hash_cost, channels, buckets = counted.unbind(2)
-        dense = self._dense.expand_as(executed)
-        convolution = torch.where(self._counted, self._a_mac * executed, dense)
-        skipped, merge = self._a_mac * zeros, self._a_weight * filters + input_flops
-        merged = dense - convolution - skipped
-        return torch.stack((dense, skipped, merged, convolution, hash_cost, merge, channels, buckets), 1)
+        return self._per_count @ counted[self._rows].swapaxes(1, 2) + self._constant
 
 
 @cache

@@ -5,7 +5,9 @@ import threading
 from contextvars import Context
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from haste import kernel
@@ -64,7 +66,22 @@ class CompiledModel(nn.Module):
         if images.ndim != 4 or images.dtype != torch.float32 or images.device.type != "cpu":
             return self.network(images)  # type: ignore[no-any-return]
         program = self._program(tuple(images.shape[1:]))
-        return self.network(images) if program is None else program.run(images, self.forms)
+        if program is None:
+            return self.network(images)  # type: ignore[no-any-return]
+        return torch.from_numpy(program.run(images.detach().contiguous().numpy(), self.forms))
+
+    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same of an array, without a gradient.
+
+        And without a call of torch: behind a native call, which leaves nothing of its code in the processor's caches,
+        a few of them take longer than a layer.
+        """
+        program = self._program(images.shape[1:])
+        if program is not None:
+            return program.run(np.ascontiguousarray(images), self.forms)
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = self.network(torch.from_numpy(images)).numpy()
+        return logits
 
     def layers(self, images: Tensor) -> list[Layer]:
         """The operations for images of this size. ValueError without a program."""
@@ -73,8 +90,8 @@ class CompiledModel(nn.Module):
     def timed(self, images: Tensor) -> list[LayerTime]:
         """Run once under the present steering and forms; the time of every operation. ValueError without a program."""
         program = self._native_program(images)
-        times = torch.empty(len(program.layers), 4, dtype=torch.int64)
-        program.run(images, self.forms, times)
+        times = np.empty((len(program.layers), 4), np.int64)
+        program.run(images.detach().contiguous().numpy(), self.forms, times)
         rows = zip(program.layers, times.tolist(), strict=True)
         return [LayerTime(layer.operation.name, *(ns / 1e9 for ns in row)) for layer, row in rows]
 
@@ -114,7 +131,7 @@ class Program:
         self._outputs = traced.buffers[traced.operations[-1].output].channels
         configs = [layer.network_config for layer in self.layers if layer.network_config]
         self._default: Level = configs[0].num_hyperplanes if configs else "dense"
-        self._known: dict[tuple[tuple[Level, ...], Forms | None], Tensor] = {}
+        self._known: dict[tuple[tuple[Level, ...], Forms | None], NDArray[np.int32]] = {}
         places, shapes = plan_memory(traced)
         operations = [layer.native(places) for layer in self.layers]
         try:
@@ -122,18 +139,19 @@ class Program:
         except ValueError as error:
             raise NotTraceable(str(error)) from error
 
-    def run(self, images: Tensor, forms: Forms | None, times: Tensor | None = None) -> Tensor:
+    def run(
+        self, images: NDArray[np.float32], forms: Forms | None, times: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
         """The logits (N, O); `times` (operations, 4) int64 takes the nanoseconds of a `LayerTime`."""
         n = len(images)
-        logits = torch.empty(n, self._outputs)
-        counts = torch.empty(len(self.layers), n, 7, dtype=torch.int64)
-        self._native.run(images.detach().contiguous(), self._levels(n, forms), logits, counts, times)
+        logits = np.empty((n, self._outputs), np.float32)
+        counts = np.empty((len(self.layers), n, 7), np.int64)
+        self._native.run(images, self._levels(n, forms), logits, counts, times)
         if record := current_record():
-            for name, rows in zip(self._counting.names, self._counting.table(counts).unbind(), strict=True):
-                record.add_rows(name, rows)
+            record.add_table(self._counting.names, self._counting.table(counts))
         return logits
 
-    def _levels(self, images: int, forms: Forms | None) -> Tensor:
+    def _levels(self, images: int, forms: Forms | None) -> NDArray[np.int32]:
         """(operations, N) int32 for the kernel; remembered, since it takes longer to find than a layer to compute."""
         key = levels_of(images, self._default), forms
         found = self._known.get(key)
@@ -141,7 +159,7 @@ class Program:
             if len(self._known) >= _MOST_LEVELS:
                 self._known.clear()
             rows = [layer.levels(images, forms) for layer in self.layers]
-            found = self._known[key] = torch.tensor(rows, dtype=torch.int32).view(len(rows), images)
+            found = self._known[key] = np.array(rows, np.int32).reshape(len(rows), images)
         return found
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from haste.config import Level, check_level
 from haste.counts import LayerCounts
@@ -18,30 +19,48 @@ class Record:
     """Counts by layer of one forward pass; a layer that runs twice for the same images adds up."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, Tensor] = {}
+        self._rows: dict[str, NDArray[np.int64]] = {}
+        self._whole: tuple[Sequence[str], NDArray[np.int64]] | None = None
 
     @property
     def layers(self) -> dict[str, LayerCounts]:
         """The counts by layer name, in the order in which they ran."""
-        return {layer: LayerCounts(*rows) for layer, rows in self._rows.items()}
+        return {layer: LayerCounts(*torch.from_numpy(rows)) for layer, rows in self._by_layer().items()}
 
-    def table(self) -> tuple[list[str], Tensor]:
+    def table(self) -> tuple[list[str], NDArray[np.int64]]:
         """The layers' names, and (layers, 8, N) int64: the fields of their `LayerCounts`. ValueError where none ran."""
+        if self._whole is not None:
+            names, table = self._whole
+            return list(names), table
         if not self._rows:
             raise ValueError("nothing was recorded: run a converted model inside `with haste.recording()`")
-        return list(self._rows), torch.stack(list(self._rows.values()))
+        return list(self._rows), np.stack(list(self._rows.values()))
 
     def add(self, layer: str, counts: LayerCounts) -> None:
-        self.add_rows(layer, torch.stack(counts.columns))
+        self._add(layer, torch.stack(counts.columns).cpu().numpy())
 
-    def add_rows(self, layer: str, rows: Tensor) -> None:
-        """The same for (8, N) int64, the fields of a `LayerCounts` in order."""
-        before = self._rows.get(layer)
+    def add_table(self, names: Sequence[str], table: NDArray[np.int64]) -> None:
+        """The same for many layers, each once: (layers, 8, N) int64. The first is kept whole, most often the only."""
+        if self._whole is None and not self._rows:
+            self._whole = names, table
+            return
+        for name, rows in zip(names, table, strict=True):
+            self._add(name, rows)
+
+    def _add(self, layer: str, rows: NDArray[np.int64]) -> None:
+        by_layer = self._by_layer()
+        before = by_layer.get(layer)
         if before is not None and before.shape != rows.shape:
             raise ValueError(
                 f"one recording holds one batch: {layer} saw {before.shape[1]} images, then {rows.shape[1]}"
             )
-        self._rows[layer] = rows if before is None else before + rows
+        by_layer[layer] = rows if before is None else before + rows
+
+    def _by_layer(self) -> dict[str, NDArray[np.int64]]:
+        if self._whole is not None:
+            names, table = self._whole
+            self._rows, self._whole = dict(zip(names, table, strict=True)), None
+        return self._rows
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from concurrent.futures import Future
 from typing import Any, cast
 
 import httpx
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 import haste
 from app.calibrator import Calibrator
@@ -222,7 +223,7 @@ def test_the_real_engine_shows_the_method_as_configured_and_what_is_served_of_it
     assert torch.get_num_threads() == threads
     haste.convert_(network, haste.HasteConfig.preset("default", merge="mean", tolerance=None))
     with haste.num_hyperplanes(8):
-        seen = haste.explain(network, cast(Tensor, prepared), layer="layer4.1.conv1")
+        seen = haste.explain(network, torch.from_numpy(cast(NDArray[np.float32], prepared)), layer="layer4.1.conv1")
     assert found.patch == PatchAnswer.model_validate(seen.patch)
     assert found.layer == ShownLayerAnswer.model_validate(seen.layer)
     assert [own.served_form for own in found.layers] == [own.form for own in found.layers]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -156,6 +157,23 @@ def test_a_whole_network_agrees_and_counts_alike() -> None:
         assert expected.layers == taken.layers
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["contiguous", "strided"])
+def test_an_array_is_computed_and_counted_as_the_tensor_of_it(*, whole: bool) -> None:
+    torch.manual_seed(1)
+    model = create_model("resnet18_cifar10").eval()
+    convert_(model)
+    compiled = compiled_of(model)
+    assert isinstance(compiled, CompiledModel)
+    array = np.random.default_rng(1).standard_normal((3, 20, 20, 3), np.float32).transpose(0, 3, 1, 2)
+    array = np.ascontiguousarray(array) if whole else array
+    with recording() as by_tensor:
+        expected = compiled(torch.from_numpy(array))
+    with recording() as by_array:
+        found = compiled.infer(array)
+    assert (found == expected.detach().numpy()).all()
+    assert FlopReport.from_record(by_array) == FlopReport.from_record(by_tensor)
+
+
 def test_a_mixed_batch_equals_its_images_one_by_one_for_every_thread_count() -> None:
     torch.manual_seed(2)
     model = create_model("resnet18_cifar10").eval()
@@ -221,7 +239,11 @@ def test_what_cannot_be_traced_computes_module_by_module(caplog: pytest.LogCaptu
     model = nn.Sequential(nn.Conv2d(16, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(4 * 16, 2)).eval()
     convert_(model)
     with torch.no_grad():
-        assert torch.equal(compiled_of(model)(torch.ones(1, 16, 6, 6)), model(torch.ones(1, 16, 6, 6)))
+        expected = model(torch.ones(1, 16, 6, 6))
+        assert torch.equal(compiled_of(model)(torch.ones(1, 16, 6, 6)), expected)
+    compiled = compiled_of(model)
+    assert isinstance(compiled, CompiledModel)
+    assert (compiled.infer(np.ones((1, 16, 6, 6), np.float32)) == expected.numpy()).all()
     assert "GELU" in caplog.text
 
 
