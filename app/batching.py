@@ -16,12 +16,12 @@ from app.plan import Batch, without
 from app.reserve import Reserve
 
 T = TypeVar("T")
-_TRUST_SECONDS, _CLOSED_SECONDS = 1.0, 5.0
+_TRUST_SECONDS, _CLOSED_SECONDS, _FRESH_SECONDS = 1.0, 5.0, 0.005
 
 
 @dataclass(frozen=True)
-class _Busy:
-    """The engine: when it would be free again with nothing beside the batch, and the work that was done before."""
+class _Running:
+    """The batch that runs: when it would end with nothing beside it, and the work that was done before it began."""
 
     until: float
     work: float
@@ -34,7 +34,7 @@ class Batching(Generic[T]):
         self._controller, self._capacity = controller, capacity
         self._queue: list[Job[T]] = []
         self._coming: list[Job[None]] = []
-        self._busy: _Busy | None = None
+        self._running: _Running | None = None
         self._interference = controller.interference
         self.closed_for: str | None = None  # why nothing is accepted now
         self._measured_at = -math.inf
@@ -70,12 +70,15 @@ class Batching(Generic[T]):
         """What was expected is decoded, or will not come."""
         self._coming = without(self._coming, jobs)
 
-    def offer(self, now: float, jobs: Sequence[Job[T]], *, expected: bool = False) -> Refusal | None:
+    def offer(self, now: float, jobs: Sequence[Job[T]], *, expected_since: float | None = None) -> Refusal | None:
         """Accept the images of one request together, which are alike but for their payloads, or say why not.
 
-        expected: accepted before they were decoded, so that a queue that was closed since takes them.
+        expected_since: when they were accepted before they were decoded. A queue that was closed since takes them, and
+        right behind that they are not looked at again.
         """
-        refusal = self._refusal(now, jobs, expected=expected)
+        expected = expected_since is not None
+        fresh = expected_since is not None and now - expected_since < _FRESH_SECONDS
+        refusal = None if fresh else self._refusal(now, jobs, expected=expected)
         self._arrived(now, jobs, refusal)
         if refusal is None:
             self._queue = sorted([*self._queue, *jobs], key=_due)
@@ -102,7 +105,7 @@ class Batching(Generic[T]):
         if len(ahead) + len(jobs) > self._capacity:
             detail = f"{_waiting(ahead)}, {self._capacity} may; {len(jobs)} more do not fit"
             return Refusal(detail, self._controller.nominal_seconds(job, len(ahead)))
-        idle = not ahead and self._busy is None
+        idle = not ahead and self._running is None
         if idle and not job.firm:
             return None
         least = self._controller.nominal_seconds(job, len(jobs))
@@ -117,10 +120,10 @@ class Batching(Generic[T]):
 
     def _busy_seconds(self, now: float) -> float:
         """Of the engine alone until it is free: what was done beside its batch since it began makes it later."""
-        if self._busy is None:
+        if self._running is None:
             return 0.0
-        left = self._busy.until + self._interference.request_seconds * (self._interference.work - self._busy.work) - now
-        return max(left, 0.0)
+        beside = self._interference.request_seconds * (self._interference.work - self._running.work)
+        return max(self._running.until + beside - now, 0.0)
 
     def _late(self, now: float, ahead: Sequence[Job[Any]], jobs: Sequence[Job[Any]]) -> Refusal | None:
         """Refuse what might be late itself, or would make something late that was accepted and would be in time."""
@@ -141,6 +144,10 @@ class Batching(Generic[T]):
         spoilt = [end - job.due for job, end in late if id(job) in in_time]
         return Refusal("it would make one late that was accepted before", max(spoilt)) if spoilt else None
 
+    def spoilt(self, now: float) -> None:
+        """Count as work a request whose images could not be used."""
+        self._interference.did(now, REFUSED)
+
     def refused(self, now: float, jobs: Sequence[Job[None]]) -> None:
         """Count as work and as offered what was refused elsewhere."""
         self._interference.did(now, REFUSED)
@@ -158,15 +165,22 @@ class Batching(Generic[T]):
             return None, changes
         batch = self._controller.batch(now, self._queue)
         self.withdraw(batch.jobs)
-        self._busy = _Busy(now + batch.seconds, self._interference.work)
+        self._running = _Running(now + batch.seconds, self._interference.work)
         return batch, changes
 
-    def finished(self, now: float, batch: Batch[Job[T]], seconds: float | None) -> None:
+    def alone_seconds(self, job: Job[T]) -> float:
+        """What the job would take, by a cautious estimate, where it is all that there is to do; else infinity."""
+        if self._running is not None or self._coming or len(self._queue) > 1:
+            return math.inf
+        return self._controller.alone_seconds(job)
+
+    def finished(self, now: float, batch: Batch[Job[T]], seconds: float | None, *, handed_over: bool = True) -> None:
         """The engine is free again; `seconds` that the batch took, None where it failed."""
-        busy, self._busy, self._measured_at = self._busy, None, now
-        if seconds is not None and busy is not None:
-            work = self._interference.work - busy.work
-            self._controller.observe(batch, max(seconds - CALL_SECONDS, 1e-6), work)
+        running, self._running, self._measured_at = self._running, None, now
+        if seconds is not None and running is not None:
+            work = self._interference.work - running.work
+            call = CALL_SECONDS if handed_over else 0.0
+            self._controller.observe(batch, max(seconds - call, 1e-6), work)
 
     def reserve(self, seconds: float) -> float:
         """The share of a deadline so many seconds long that a new job should keep back."""

@@ -1,20 +1,27 @@
 """The path of a request for an inference: admitted, decoded, queued, answered, and counted at each step."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from app.admission import Admission
+from app.afterwards import Afterwards
 from app.contract import Prepared
 from app.dispatch import Dispatcher, Done, Wanted
 from app.errors import Busy, InvalidParameter
-from app.metrics import Metrics, Tally
+from app.metrics import UNKNOWN, Metrics
 from app.oip.statistics import Statistics
 from app.parameters import Choice
-from app.preparation import Preparation
+from app.preparation import Decoded, Preparation
 from app.repository import Repository
+
+
+@dataclass
+class Tally:
+    """What is known of a request when it ends."""
+
+    model: str = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Answer:
     """One image's way through the service; times in seconds."""
 
     done: Done
-    decode_seconds: float
+    image: Decoded
 
 
 class Classifying:
@@ -36,31 +43,42 @@ class Classifying:
         dispatcher: Dispatcher,
         metrics: Metrics,
         statistics: Statistics,
+        afterwards: Afterwards,
     ) -> None:
         self._repository, self._admission, self._preparation = repository, admission, preparation
         self._dispatcher, self._metrics, self._statistics = dispatcher, metrics, statistics
+        self._afterwards = afterwards
 
     @contextmanager
     def inference(self) -> Iterator[Tally]:
         """Around a request for an inference: counts it under the model that the tally names, by how it ends."""
-        started, answered = time.perf_counter(), False
-        with self._metrics.inference() as tally:
-            try:
-                yield tally
-                answered = True
-            finally:
-                self._statistics.ended(tally.model, time.perf_counter() - started, answered=answered)
+        tally, started, error = Tally(), time.perf_counter(), None
+        self._metrics.in_flight.inc()
+        try:
+            yield tally
+        except BaseException as caught:
+            error = type(caught)  # not itself, which holds the request's body
+            raise
+        finally:
+            self._metrics.in_flight.dec()
+            self._afterwards.later(self._ended, tally.model, error, time.perf_counter() - started)
+
+    def _ended(self, model: str, error: type[BaseException] | None, seconds: float) -> None:
+        self._metrics.inference(model, error)
+        self._statistics.ended(model, seconds, answered=error is None)
 
     @contextmanager
-    def admit(self, choice: Choice, *, named: bool = True) -> Iterator[Callable[[int], None]]:
+    def admit(self, choice: Choice, *, named: bool = True, there: bool = False) -> Iterator[Callable[[int], None]]:
         """Around a classify request, before its body is read; yields what counts the body's bytes.
 
-        named: whether the model is known, which the body may still name. Unavailable while it, or else every model, is
-        not loaded; Busy where too much is in flight, or it could not be in time.
+        named: whether the model is known, which the body may still name. there: whether the body is, so that what is
+        done with it refuses it as soon. Unavailable while the model, or else every model, is not loaded; Busy where too
+        much is in flight, or it could not be in time.
         """
         self._repository.check_ready(choice.model.name, named=named)
         wanted = _wanted(choice, time.perf_counter())
-        self._dispatcher.check_room(wanted, 1)
+        if not there:
+            self._dispatcher.check_room(wanted, 1)
         with ExitStack() as admitted:
             with self._offered(wanted):
                 hold = admitted.enter_context(self._admission.admit())
@@ -80,6 +98,10 @@ class Classifying:
             self._dispatcher.refused(wanted, 1)
             raise
 
+    def arrived(self) -> float:
+        """When a request whose body is there now came, on the clock of time.perf_counter; not later than it did."""
+        return self._dispatcher.arrived()
+
     async def classify(self, encoded: Sequence[bytes], choice: Choice, arrived: float) -> list[Answer]:
         """Decode all images at once, queue them together, wait for all.
 
@@ -89,48 +111,50 @@ class Classifying:
         """
         model, wanted = choice.model.name, _wanted(choice, arrived)
         with self._repository.using(model):
-            with self._dispatcher.expecting(wanted, len(encoded)):
+            with self._dispatcher.expecting(wanted, len(encoded)) as since:
                 prepared = await self._preparation.prepare(model, encoded)
-            longest = max(seconds for _, seconds in prepared)
+            longest = max(one.seconds for one in prepared)
             if wanted.deadline_seconds is None:
                 wanted = replace(wanted, arrived=wanted.arrived + longest)
             elif longest > wanted.deadline_seconds:
                 detail = f"deadline_ms {choice.deadline_ms} cannot be met: to decode the image took"
                 raise InvalidParameter(f"{detail} {longest * 1e3:.0f} ms")
-            return await self._run(wanted, prepared, expected=True)
+            return await self._run(wanted, prepared, since)
 
     async def classify_prepared(self, prepared: Sequence[Prepared], choice: Choice, arrived: float) -> list[Answer]:
         """The same for network inputs, of which nothing is to be decoded."""
         with self._repository.using(choice.model.name):
-            return await self._run(_wanted(choice, arrived), [(one, 0.0) for one in prepared], expected=False)
+            return await self._run(_wanted(choice, arrived), [Decoded(one) for one in prepared], None)
 
-    async def _run(self, wanted: Wanted, prepared: Sequence[tuple[Prepared, float]], *, expected: bool) -> list[Answer]:
-        done = await self._dispatcher.classify(wanted, [one for one, _ in prepared], expected=expected)
-        return [Answer(one, seconds) for one, (_, seconds) in zip(done, prepared, strict=True)]
+    async def _run(self, wanted: Wanted, images: Sequence[Decoded], expected_since: float | None) -> list[Answer]:
+        prepared = [image.prepared for image in images]
+        done = await self._dispatcher.classify(wanted, prepared, expected_since=expected_since)
+        return [Answer(one, image) for one, image in zip(done, images, strict=True)]
 
     def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
-        """Count the images of an answer, and what each stage of it took, in the next turn of the loop.
+        """Count the images of an answer, which leaves now, and what each stage of it took."""
+        now, done = time.perf_counter(), answers[0].done  # the images of a request have one deadline
+        self._dispatcher.answered(now, done)
+        self._afterwards.later(self._count, model, answers, postprocess_seconds, in_time=now <= done.deadline)
 
-        It leaves at the end of this one.
-        """
-        now = time.perf_counter()
-        asyncio.get_running_loop().call_soon(self._count, now, model, answers, postprocess_seconds)
-
-    def _count(self, now: float, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
+    def _count(self, model: str, answers: Sequence[Answer], postprocess_seconds: float, *, in_time: bool) -> None:
         for answer in answers:
             self._metrics.answered(model, answer.done.level, answer.done.result.flops)
-            self._metrics.stage(model, "queue", answer.done.queue_seconds)
-            self._metrics.stage(model, "forward", answer.done.forward_seconds)
-            self._metrics.stage(model, "postprocess", postprocess_seconds / len(answers))
-        done = answers[0].done  # the images of a request have one deadline
-        self._metrics.in_time.labels(model).inc(now <= done.deadline)
-        self._dispatcher.answered(now, done)
+            self._metrics.stages_of(
+                model,
+                decode=answer.image.decode_seconds,
+                preprocess=answer.image.preprocess_seconds,
+                queue=answer.done.queue_seconds,
+                forward=answer.done.forward_seconds,
+                postprocess=postprocess_seconds / len(answers),
+            )
+        self._metrics.in_time.labels(model).inc(in_time)
         last = max((answer.done for answer in answers), key=lambda done: done.queue_seconds)
         self._statistics.answered(
             model,
             len(answers),
             queue=last.queue_seconds,
-            compute_input=max(answer.decode_seconds for answer in answers),
+            compute_input=max(answer.image.seconds for answer in answers),
             compute_infer=last.forward_seconds,
             compute_output=postprocess_seconds,
         )

@@ -32,3 +32,9 @@ def connection_of(scope: Scope) -> ConnectionState | None:
     """The connection of a request; None where another server runs the application."""
     connection: ConnectionState | None = scope.get("state", {}).get(CONNECTION)
     return connection
+
+
+def has_arrived(scope: Scope) -> bool:
+    """Whether it is known that the request is there whole."""
+    connection = connection_of(scope)
+    return connection is not None and connection.arrived

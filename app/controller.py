@@ -1,5 +1,6 @@
 """Holds the latency objective by lowering L: pure logic on a clock that it is given, for all models of an engine."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from app.plan import Batch, Planner, Waiting
 W = TypeVar("W", bound=Waiting)
 SWITCHED_OFF, UNCALIBRATED = "it is switched off", "there is no calibration that holds"
 """Why a controller may do nothing, besides that no level is faster."""
+_LONE_SECONDS, _MANY = 0.05, 8
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Controller:
         self._configured, self._objective, self._max_batch = configured, objective, max_batch
         self._planner = Planner(self.latency, max_batch, self.interference)
         self._fixed = ArrivalRate()
+        self._stepped_at, self._came = -math.inf, 0
         self.reconfigure()
 
     def calibrate(self, model: str, points: Sequence[Point]) -> list[Change]:
@@ -81,6 +84,7 @@ class Controller:
     def arrived(self, now: float, model: str, level: Level | None, images: int, least: Level | None = None) -> None:
         """Count what is asked for, accepted or not; least: under which the controller may not go for it."""
         own = self._models[model]
+        self._came += images
         if level is None:
             own.arrived(now, images, least)
         else:
@@ -104,6 +108,12 @@ class Controller:
         level = self.lowest(waiting)
         many = images * latency.image(level, self._max_batch)
         return latency.nominal * max(many, latency.batch(level, 1)) + CALL_SECONDS
+
+    def alone_seconds(self, waiting: Waiting) -> float:
+        """What one image takes at its level of now, by a cautious estimate; infinity where there is no calibration."""
+        latency = self.latency(waiting.model)
+        seconds = latency.cautious * latency.batch(self.level(waiting), 1)
+        return seconds if latency.calibrated else math.inf
 
     def dense_seconds(self, model: str, images: int) -> float | None:
         """What a batch takes dense as calibrated, None without a calibration."""
@@ -129,8 +139,12 @@ class Controller:
     def step(self, now: float, queue: Sequence[Waiting], reserve: float = 0.0) -> list[Change]:
         """Before a batch, and at every tick: every model moves on its rungs as the queue and the rates ask.
 
-        reserve: the share of the objective that admission keeps back.
+        reserve: the share of the objective that admission keeps back. Before one image that waits alone, which was
+        accepted at the levels of a moment ago, nothing is asked again that soon unless many came.
         """
+        if len(queue) == 1 and now - self._stepped_at < _LONE_SECONDS and self._came < _MANY:
+            return []
+        self._stepped_at, self._came = now, 0
         changes = self.reconfigure()
         seconds = (ON_TIME - reserve) * self._objective().slo_seconds
         late = {id(waiting) for waiting, end in self.ends(now, 0.0, queue) if end > waiting.due}

@@ -16,6 +16,7 @@ from app.contract import BatchResult, Engine, ImageResult, Item, Level, Prepared
 from app.controller import Controller
 from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable, stopping
 from app.handover import run_in
+from app.in_place import MOST_SECONDS, InPlace
 from app.job import Job, Refusal
 from app.objective import TICK_SECONDS, Change
 from app.plan import Batch
@@ -67,7 +68,7 @@ class Ask:
 
 
 class Dispatcher:
-    """Runs on the event loop; the engine runs in `thread`, an executor of one worker.
+    """Runs on the event loop; the engine runs in `thread`, an executor of one worker, or at once where that is short.
 
     `turn` is held while a batch is chosen and run: who changes the configuration takes it, so that a change falls
     between two batches.
@@ -85,7 +86,7 @@ class Dispatcher:
     ) -> None:
         self._engine, self._thread, self._controller, self._turn = engine, thread, controller, turn
         self._batching, self._on_batch, self._on_change = batching, on_batch, on_change
-        self._wake, self._still = asyncio.Event(), asyncio.Lock()
+        self._wake, self._still, self._in_place = asyncio.Event(), asyncio.Lock(), InPlace()
         self._closing = False
 
     def check_room(self, wanted: Wanted, images: int) -> None:
@@ -98,30 +99,35 @@ class Dispatcher:
         self._batching.refused(time.perf_counter(), self._placeholders(wanted, images))
 
     @contextmanager
-    def expecting(self, wanted: Wanted, images: int) -> Iterator[None]:
-        """Around the decoding of images: the same check, and others wait behind these from now on."""
+    def expecting(self, wanted: Wanted, images: int) -> Iterator[float]:
+        """Around the decoding of images: the same check, and others wait behind these from now on, which it yields."""
         self._check_open()
-        jobs = self._placeholders(wanted, images)
-        _raise(self._batching.expect(time.perf_counter(), jobs))
+        jobs, now = self._placeholders(wanted, images), time.perf_counter()
+        _raise(self._batching.expect(now, jobs))
         try:
-            yield
+            yield now
+        except Exception:
+            self._batching.spoilt(time.perf_counter())
+            raise
         finally:
             self._batching.came(jobs)
 
     def _placeholders(self, wanted: Wanted, images: int) -> list[Job[None]]:
         return [self._job(wanted, images, None) for _ in range(images)]
 
-    async def classify(self, wanted: Wanted, prepared: Sequence[Prepared], *, expected: bool) -> list[Done]:
+    async def classify(
+        self, wanted: Wanted, prepared: Sequence[Prepared], *, expected_since: float | None = None
+    ) -> list[Done]:
         """Results in order, all or an error. A caller that is cancelled gives its places in the queue back at once.
 
-        expected: called right after `expecting`.
+        expected_since: what `expecting` gave, within which this is called.
         """
         self._check_open()
         loop, now = asyncio.get_running_loop(), time.perf_counter()
         asks = [Ask(one, wanted.top_k, now, loop.create_future()) for one in prepared]
         jobs = [self._job(wanted, len(asks), ask) for ask in asks]
-        _raise(self._batching.offer(now, jobs, expected=expected))
-        self._wake.set()
+        _raise(self._batching.offer(now, jobs, expected_since=expected_since))
+        self._begin(jobs[0])
         try:
             return [await ask.future for ask in asks]
         except asyncio.CancelledError:
@@ -129,6 +135,10 @@ class Dispatcher:
             raise
         finally:
             self._withdraw(jobs)
+
+    def arrived(self) -> float:
+        """When a request whose body is there now came, on the clock; not later than it did."""
+        return self._in_place.earliest(time.perf_counter())
 
     def answered(self, now: float, done: Done) -> None:
         """An answer leaves; what comes after learns from it."""
@@ -182,11 +192,10 @@ class Dispatcher:
         """Until closed and empty: take what waits, let the engine compute it, hand the results out."""
         while True:
             async with self._turn:
-                batch, changes = self._batching.take(time.perf_counter())
-                for change in changes:
-                    self._on_change(change)
+                batch = self._take()
                 if batch is not None:
-                    await self._compute(batch)
+                    with self._computing(batch) as found:
+                        found(await run_in(self._thread, self._work(batch)))
                     if not self._batching.empty:
                         continue  # else the controller looks again when something comes, or at its tick
             if self._closing:
@@ -201,24 +210,44 @@ class Dispatcher:
         self._closing = True
         self._wake.set()
 
-    async def _compute(self, batch: Batch[Job[Ask]]) -> None:
-        """Whatever the engine raises is answered, and the service goes on."""
+    def _begin(self, job: Job[Ask]) -> None:
+        """Compute it here where nothing else is to be done and it is short, which saves the way to `run` and back."""
+        if self._turn.locked() or self._batching.alone_seconds(job) > MOST_SECONDS:
+            self._wake.set()
+        elif (batch := self._take()) is not None:
+            with self._computing(batch, handed_over=False) as found:
+                found(self._in_place.run(self._work(batch)))
+
+    def _take(self) -> Batch[Job[Ask]] | None:
+        batch, changes = self._batching.take(time.perf_counter())
+        for change in changes:
+            self._on_change(change)
+        return batch
+
+    def _work(self, batch: Batch[Job[Ask]]) -> Callable[[], BatchResult]:
         asks = [job.payload for job in batch.jobs]
         items = [Item(ask.prepared, level, ask.top_k) for ask, level in zip(asks, batch.levels, strict=True)]
-        work, started = partial(self._engine.forward, batch.model, items), time.perf_counter()
-        seconds: float | None = None
-        try:
-            try:
-                result = await run_in(self._thread, work)
-                seconds = time.perf_counter() - started
-                self._hand_out(batch, result, started, seconds)
-            finally:  # before its answers leave, which are not beside it
-                self._batching.finished(time.perf_counter(), batch, seconds)
-            if self._batching.empty:
-                await _until_answers_left()
+        return partial(self._engine.forward, batch.model, items)
+
+    @contextmanager
+    def _computing(
+        self, batch: Batch[Job[Ask]], *, handed_over: bool = True
+    ) -> Iterator[Callable[[BatchResult], None]]:
+        """Around the engine's work, which gives what it found; what it raises is answered, and the service goes on."""
+        started, seconds = time.perf_counter(), None
+
+        def found(result: BatchResult) -> None:
+            nonlocal seconds
+            seconds = time.perf_counter() - started
+            self._hand_out(batch, result, started, seconds)
             self._on_batch(batch, result, seconds)
+
+        try:
+            yield found
         except Exception as error:  # noqa: BLE001  it is logged, and each client hears of it
             _fail(batch, error)
+        finally:  # before its answers leave, which are not beside it
+            self._batching.finished(time.perf_counter(), batch, seconds, handed_over=handed_over)
 
     def _hand_out(self, batch: Batch[Job[Ask]], result: BatchResult, started: float, seconds: float) -> None:
         for job, level, image in zip(batch.jobs, batch.levels, result.images, strict=True):
@@ -226,12 +255,6 @@ class Dispatcher:
             if not job.payload.future.done():
                 done = Done(image, level, degraded, job.arrived, job.deadline, queued, seconds)
                 job.payload.future.set_result(done)
-
-
-async def _until_answers_left() -> None:
-    """One turn of the loop wakes those who wait for them, and at its end they leave; in the next, this goes on."""
-    for _ in range(2):
-        await asyncio.sleep(0)
 
 
 def _fail(batch: Batch[Job[Ask]], error: Exception) -> None:

@@ -134,11 +134,13 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
-def outcome_of(error: BaseException | None) -> Outcome:
-    """How a request that ended with this exception counts."""
-    if isinstance(error, ServiceError):
-        return TABLE[type(error)].outcome
-    return "ok" if error is None else ("error" if isinstance(error, Exception) else "cancelled")
+def outcome_of(error: type[BaseException] | None) -> Outcome:
+    """How a request that ended with such an exception counts."""
+    if error is None:
+        return "ok"
+    if issubclass(error, ServiceError):
+        return TABLE[error].outcome
+    return "error" if issubclass(error, Exception) else "cancelled"
 
 
 def named(value: object) -> str:

@@ -62,8 +62,8 @@ class Explaining:
     async def explain(self, encoded: bytes, choice: ExplainChoice, level: Level) -> Explained:
         """Decode the image, wait for the thread, look. A caller that is cancelled while it waits leaves nothing."""
         model = choice.model.name
-        ((prepared, _),) = await self._preparation.prepare(model, [encoded])
-        shown = Shown(prepared, level, choice.layer, choice.row, choice.column)
+        (image,) = await self._preparation.prepare(model, [encoded])
+        shown = Shown(image.prepared, level, choice.layer, choice.row, choice.column)
         return await self._thread.run(partial(self._engine.explain, model, shown))
 
     def shutdown(self) -> None:

@@ -31,11 +31,13 @@ def accepted_request_id(sent: str | None) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; `extra={"fields": {...}}` joins it."""
+    """A record as one line of JSON; `extra={"fields": {...}}` joins it, `"at"` is its time where it is told later."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": datetime.fromtimestamp(getattr(record, "at", record.created), UTC).isoformat(
+                timespec="milliseconds"
+            ),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

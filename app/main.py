@@ -11,6 +11,7 @@ from app import errors
 from app.contract import Engine
 from app.middleware import RequestMiddleware
 from app.routes import ROUTERS
+from app.routes.direct import fixed_paths
 from app.service import Service
 from app.settings import Settings
 
@@ -44,8 +45,9 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     about = {"title": "HASTE", "version": engine.build["version"], "description": _DESCRIPTION}
     app = FastAPIOffline(**about, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.service = service
-    app.add_middleware(RequestMiddleware, metrics=service.metrics)
     errors.install(app)
     # not `include_router`: it would match twice, and after the pages of the documentation
     app.router.routes[:0] = [route for router in ROUTERS for route in router.routes]
+    found = fixed_paths(app.router.routes)
+    app.add_middleware(RequestMiddleware, metrics=service.metrics, afterwards=service.afterwards, direct=found)
     return app

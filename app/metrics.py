@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar, get_args
 
@@ -36,13 +35,6 @@ _BATCH = (1, 2, 4, 8, 16, 32, 64, 128)
 _FLOPS = ("dense", "executed", "overhead", "skipped", "merged")
 _STAGES = ("decode", "preprocess", "queue", "forward", "postprocess")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-
-
-@dataclass
-class Tally:
-    """What is known of a classify request when it ends."""
-
-    model: str = UNKNOWN
 
 
 class Metrics:
@@ -157,23 +149,12 @@ class Metrics:
         self.queue_depth.labels(model).set(0)
         self.ready.labels(model).set(0)
 
-    @contextmanager
-    def inference(self) -> Iterator[Tally]:
-        """Around a classify request: counts it under the model that the tally names, by how it ends."""
-        tally = Tally()
-        error: BaseException | None = None
-        self.in_flight.inc()
-        try:
-            yield tally
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
-            self.in_flight.dec()
-            self.requests.labels(tally.model, outcome_of(error)).inc()
-            reason = TABLE[type(error)].rejection if isinstance(error, ServiceError) else None
-            if reason is not None:
-                self.rejections.labels(reason).inc()
+    def inference(self, model: str, error: type[BaseException] | None) -> None:
+        """A classify request is over, by an answer or by such an error."""
+        self.requests.labels(model, outcome_of(error)).inc()
+        reason = TABLE[error].rejection if error is not None and issubclass(error, ServiceError) else None
+        if reason is not None:
+            self.rejections.labels(reason).inc()
 
     @contextmanager
     def config_change(self) -> Iterator[None]:
@@ -191,8 +172,11 @@ class Metrics:
         for name, counter in self.flops.items():
             counter.labels(model).inc(getattr(flops, name))
 
-    def stage(self, model: str, stage: str, seconds: float) -> None:
-        self.stages.labels(model, stage).observe(seconds)
+    def stages_of(self, model: str, **seconds: float | None) -> None:
+        """What one image took in each stage, None where it had none of it."""
+        for stage, value in seconds.items():
+            if value is not None:
+                self.stages.labels(model, stage).observe(value)
 
     def batch(self, model: str, images: int, reason: str, compression: Mapping[str, float]) -> None:
         """One forward of the engine, and why it was released."""

@@ -63,13 +63,16 @@ class Planner:
         `queue`: not empty, most urgent first. An image that is late whatever is done does not cut its batch short.
         """
         model = queue[0].model
-        own = (job for job in queue if job.model == model)
-        return self._batch(now, model, own, level, self.interference.beside(now).soon)
+        own, beside = (job for job in queue if job.model == model), self.interference.beside(now)
+        return self._batch(now + queue[0].answers * beside.answer_seconds, model, own, level, beside.soon)
 
     def _batch(
         self, start: float, model: str, own: Iterable[W], level: Callable[[W], Level], stretch: float
     ) -> Batch[W]:
-        """The same of a model's own images, of which no more are looked at than a batch may have."""
+        """The same of a model's own images, of which no more are looked at than a batch may have.
+
+        start: when it begins, and what the first answer takes behind it added.
+        """
         jobs = list(islice(own, self.max_batch))
         latency = self.latency(model)
         most = latency.best_batch(level(jobs[0]), self.max_batch, CALL_SECONDS)
@@ -104,7 +107,7 @@ class Planner:
             lines.setdefault(job.model, deque()).append((place, job))
         while lines:
             model, line = min(lines.items(), key=_first_place)
-            start = now + beside.after(busy) + answers
+            start = now + beside.after(busy) + answers + line[0][1].answers * beside.answer_seconds
             batch = self._batch(start, model, (job for _, job in line), level, beside.stretch(busy))
             busy += batch.seconds
             for job in batch.jobs:

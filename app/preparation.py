@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from app.contract import Engine, Picture, Prepared
@@ -13,33 +14,40 @@ from app.small_jpeg import decode_small, may_be_small
 from app.uploads import at_index
 
 
-class Preparation:
-    """`observe` is told of each stage of an image: its model, "decode" or "preprocess", and seconds."""
+@dataclass(frozen=True)
+class Decoded:
+    """A network's input, and the seconds that its stages took; None where nothing was to be decoded."""
 
-    def __init__(
-        self, engine: Engine, decoders: Decoders, limits: ImageLimits, observe: Callable[[str, str, float], None]
-    ) -> None:
-        self._engine, self._decoders, self._limits, self._observe = engine, decoders, limits, observe
+    prepared: Prepared
+    decode_seconds: float | None = None
+    preprocess_seconds: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Of all of it."""
+        return (self.decode_seconds or 0.0) + (self.preprocess_seconds or 0.0)
+
+
+class Preparation:
+    """Used from the event loop only."""
+
+    def __init__(self, engine: Engine, decoders: Decoders, limits: ImageLimits) -> None:
+        self._engine, self._decoders, self._limits = engine, decoders, limits
         self._turn = asyncio.Lock()
 
-    async def prepare(self, model: str, encoded: Sequence[bytes]) -> list[tuple[Prepared, float]]:
-        """The network's inputs, each with the seconds that it took; the first bad image is raised with its index."""
+    async def prepare(self, model: str, encoded: Sequence[bytes]) -> list[Decoded]:
+        """The network's inputs; the first bad image is raised with its index."""
         if len(encoded) == 1:
-            return [self._observed(model, *await self._one(model, encoded[0]))]
-        prepared: list[tuple[Prepared, float]] = []
+            return [await self._one(model, encoded[0])]
+        prepared: list[Decoded] = []
         works = (self._one(model, data) for data in encoded)
         for index, outcome in enumerate(await asyncio.gather(*works, return_exceptions=True)):
             if isinstance(outcome, BaseException):
                 raise at_index(outcome, index, len(encoded)) if isinstance(outcome, ServiceError) else outcome
-            prepared.append(self._observed(model, *outcome))
+            prepared.append(outcome)
         return prepared
 
-    def _observed(self, model: str, image: Prepared, decode: float, preprocess: float) -> tuple[Prepared, float]:
-        self._observe(model, "decode", decode)
-        self._observe(model, "preprocess", preprocess)
-        return image, decode + preprocess
-
-    async def _one(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
+    async def _one(self, model: str, data: bytes) -> Decoded:
         """A small JPEG at once, one a turn of the loop, which takes less than to wake a thread; else in a thread."""
         try:
             if may_be_small(data, self._limits):
@@ -53,12 +61,12 @@ class Preparation:
         except MemoryError:
             raise TooManyPixels("the image needs more memory than there is now") from None
 
-    def _decode(self, model: str, data: bytes) -> tuple[Prepared, float, float]:
+    def _decode(self, model: str, data: bytes) -> Decoded:
         started = time.perf_counter()
         return self._prepare(model, decode(data, self._limits), started)
 
-    def _prepare(self, model: str, image: Picture, started: float) -> tuple[Prepared, float, float]:
-        """The network's input, and the seconds that decoding took, since `started`, and that this takes."""
+    def _prepare(self, model: str, image: Picture, started: float) -> Decoded:
+        """started: when the decoding began."""
         decoded = time.perf_counter()
         prepared = self._engine.prepare(model, image)
-        return prepared, decoded - started, time.perf_counter() - decoded
+        return Decoded(prepared, decoded - started, time.perf_counter() - decoded)

@@ -9,6 +9,7 @@ from functools import partial
 
 from app import images
 from app.admission import Admission
+from app.afterwards import Afterwards
 from app.batching import Batching
 from app.classifying import Classifying
 from app.contract import BatchResult, Engine, Level
@@ -42,7 +43,7 @@ class Service:
         self.names = tuple(info.name for info in engine.models)
         state = read_state(settings.state_file, engine, _objective(settings, engine))
         self.metrics = Metrics(self.names, engine.build, state.controller.slo_seconds)
-        self.statistics = Statistics(self.names)
+        self.statistics, self.afterwards = Statistics(self.names), Afterwards()
         self.upload_limits = UploadLimits(
             settings.max_request_bytes, settings.max_image_bytes, settings.max_images, settings.request_body_timeout_ms
         )
@@ -56,16 +57,21 @@ class Service:
         self._thread: Executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self.decoders = Decoders(settings.decode_threads)
         limits = images.ImageLimits(settings.max_image_bytes, settings.max_image_pixels, settings.decode_timeout_ms)
-        preparation = Preparation(engine, self.decoders, limits, self.metrics.stage)
-        uncounted = Preparation(engine, self.decoders, limits, lambda _model, _stage, _seconds: None)
-        self.explaining = Explaining(engine, uncounted, settings.explain_per_minute)
+        preparation = Preparation(engine, self.decoders, limits)
+        self.explaining = Explaining(engine, preparation, settings.explain_per_minute)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
         self._steer(state)
         self.repository = Repository(
             engine, self._thread, self.metrics, self.steering.method, self.refresh, self.dispatcher.standstill
         )
         self.classifying = Classifying(
-            self.repository, self.admission, preparation, self.dispatcher, self.metrics, self.statistics
+            self.repository,
+            self.admission,
+            preparation,
+            self.dispatcher,
+            self.metrics,
+            self.statistics,
+            self.afterwards,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._warned: dict[str, str | None] = {}
@@ -82,7 +88,13 @@ class Service:
         self.steering.on_change = self.refresh
         self.batching = Batching[Ask](self.controller, capacity=settings.queue_images)
         self.dispatcher = Dispatcher(
-            engine, self._thread, self.controller, self.batching, turn, self._on_batch, self._on_change
+            engine,
+            self._thread,
+            self.controller,
+            self.batching,
+            turn,
+            self._on_batch,
+            self._on_change,
         )
 
     def _describe(self) -> None:
@@ -106,6 +118,9 @@ class Service:
         return self._thread.submit(_nothing)
 
     def _on_batch(self, batch: Batch[Job[Ask]], result: BatchResult, seconds: float) -> None:
+        self.afterwards.later(self._count_batch, batch, result, seconds)
+
+    def _count_batch(self, batch: Batch[Job[Ask]], result: BatchResult, seconds: float) -> None:
         self.metrics.batch(batch.model, len(batch.jobs), batch.reason, result.compression)
         images = len(batch.jobs)
         self.metrics.forward(batch.model, images, seconds, self.controller.dense_seconds(batch.model, images))
@@ -164,6 +179,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for pool in (self._thread, self.decoders, self.explaining):
             await loop.run_in_executor(None, pool.shutdown)
+        self.afterwards.now()
 
     def check_loaded(self) -> None:
         """Raise Unavailable until every model was loaded once."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from app.connection_state import has_arrived
 from app.errors import (
     BodyTimeout,
     ClientGone,
@@ -77,6 +78,8 @@ async def read_body(
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > max_bytes:
         raise TooManyBytes(f"a body may have {max_bytes} bytes, this one announces {announced[:20]}")
+    if has_arrived(request.scope):
+        return await _whole_body(request, max_bytes, hold)
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_ms / 1000):
@@ -90,6 +93,18 @@ async def read_body(
     except ClientDisconnect:
         raise ClientGone("the client left while sending") from None
     return bytes(body)
+
+
+async def _whole_body(request: Request, max_bytes: int, hold: Callable[[int], None]) -> bytes:
+    """The body of a request that is there: one message, and no time limit is needed."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone("the client left before its answer")
+    body: bytes = message["body"]
+    if len(body) > max_bytes:
+        raise TooManyBytes(f"a body may have {max_bytes} bytes")
+    hold(len(body))
+    return body
 
 
 async def read_object(request: Request, timeout_ms: int, *, may_be_empty: bool = False) -> dict[str, object]:

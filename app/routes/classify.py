@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from app.classifying import Answer
+from app.connection_state import has_arrived
 from app.disconnect import until_gone
 from app.log import request_id
 from app.parameters import Choice, choose, collect, from_text, model_is_known, without_top_k
@@ -51,9 +52,11 @@ async def classify(request: Request) -> Response:
         named = model_is_known(query, service.engine, body_has_parameters=parser.has_parameters)
         choice = choose(collect(query if named else without_top_k(query)), service.engine, service.settings.top_k)
         tally.model = choice.model.name if named else tally.model
-        with service.classifying.admit(choice.before_body() if parser.has_parameters else choice, named=named) as hold:
+        there = not parser.has_parameters and has_arrived(request.scope)
+        least = choice.before_body() if parser.has_parameters else choice
+        with service.classifying.admit(least, named=named, there=there) as hold:
             body = await read_body(request, parser.max_bytes, service.upload_limits.body_timeout_ms, hold)
-            arrived = time.perf_counter()
+            arrived = service.classifying.arrived()
             with service.repository.using(choice.model.name) if named else nullcontext():
                 upload = await _parsed(service, parser, body)
                 if parser.has_parameters:
@@ -95,7 +98,7 @@ def _result(choice: Choice, answer: Answer, started: float) -> Classification:
             reduction=flops.reduction,
         ),
         timing_ms=TimingAnswer(
-            decode=_ms(answer.decode_seconds),
+            decode=_ms(answer.image.seconds),
             queue=_ms(done.queue_seconds),
             forward=_ms(done.forward_seconds),
             total=_ms(time.perf_counter() - started),

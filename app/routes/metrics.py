@@ -11,4 +11,6 @@ router = APIRouter(tags=["operation"])
 @router.get("/metrics", summary="Prometheus text", response_class=Response)
 async def metrics(request: Request) -> Response:
     """All series; what was saved is 1 - haste_executed_flops_total / haste_dense_flops_total."""
-    return Response(service_of(request).metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+    service = service_of(request)
+    service.afterwards.now()
+    return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE})

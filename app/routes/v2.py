@@ -40,6 +40,7 @@ async def models(request: Request) -> _Answer:
 async def all_statistics(request: Request) -> _Answer:
     check_may_use(request)
     service = service_of(request)
+    service.afterwards.now()
     return service.statistics.shown(service.names)
 
 
@@ -52,7 +53,9 @@ async def configuration(request: Request) -> _Answer:
 
 
 async def statistics(request: Request) -> _Answer:
-    return service_of(request).statistics.shown([model_of(request).name])
+    service = service_of(request)
+    service.afterwards.now()
+    return service.statistics.shown([model_of(request).name])
 
 
 async def model_ready(request: Request) -> _Answer:

@@ -34,7 +34,7 @@ async def infer(request: Request) -> Response:
         tally.model = info.name
         with service.classifying.admit(choice_of({}, info, service.engine).before_body()) as hold:
             body = await read_body(request, limits.max_request_bytes, limits.body_timeout_ms, hold)
-            arrived = time.perf_counter()
+            arrived = service.classifying.arrived()
             parse = partial(_parse, service, info, body, request.headers.get(_HEADER_LENGTH))
             with service.repository.using(info.name):
                 asked, prepared = await service.decoders.run(parse)

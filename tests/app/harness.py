@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from typing import Any, TypeVar, cast
+from unittest.mock import patch
 
 import httpx
 import numpy as np
@@ -142,8 +143,10 @@ class FakeEngine:
 class Client:
     """Sends requests to the application inside a running event loop, from ordinary test code."""
 
-    def __init__(self, app: FastAPI, loop: asyncio.AbstractEventLoop, http: httpx.AsyncClient) -> None:
-        self.app, self._loop, self.http = app, loop, http
+    def __init__(
+        self, app: FastAPI, loop: asyncio.AbstractEventLoop, http: httpx.AsyncClient, thread: int | None
+    ) -> None:
+        self.app, self._loop, self.http, self._thread = app, loop, http, thread
 
     @property
     def service(self) -> Service:
@@ -160,6 +163,17 @@ class Client:
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Begin something in the application's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _call_and_wait(self, function: Callable[[], None]) -> None:
+        """Call something in the application's loop; at once where this is that loop's own thread."""
+        if threading.get_ident() == self._thread:
+            function()
+            return
+
+        async def call() -> None:
+            function()
+
+        self.run(call)
 
     def call(self, function: Callable[[], None]) -> None:
         """Call something in the application's loop, soon."""
@@ -195,23 +209,35 @@ class Client:
         self.run(poll)
 
     def sample(self, series: str, **labels: str) -> float:
-        """The value of one series now; 0 where it does not exist yet."""
+        """The value of one series now, as a scrape would have it; 0 where it does not exist yet."""
+        self._call_and_wait(self.service.afterwards.now)
         value = self.service.metrics.registry.get_sample_value(series, labels)
         return 0.0 if value is None else value
 
 
 @contextmanager
-def serving(engine: Engine | None, *, ready: bool = True, **settings: Any) -> Iterator[Client]:
+def serving(engine: Engine | None, *, ready: bool = True, in_place: bool = False, **settings: Any) -> Iterator[Client]:
     """The application with this engine, started and, unless told otherwise, ready; stopped at the end.
 
-    Nothing is refused for its deadline unless a test asks for it: the machine that tests may be busy.
+    Nothing is refused for its deadline unless a test asks for it: the machine that tests may be busy. in_place: whether
+    short work is done in the loop's own thread, where an engine that is held would hold the application.
     """
+    with ExitStack() as stack:
+        if not in_place:
+            stack.enter_context(patch("app.dispatch.MOST_SECONDS", 0.0))
+        yield stack.enter_context(_serving(engine, ready, settings))
+
+
+@contextmanager
+def _serving(engine: Engine | None, ready: bool, settings: dict[str, Any]) -> Iterator[Client]:
     app = create_app(Settings(**({"decode_threads": 2, "threads": 1, "slo_ms": 600_000} | settings)), engine)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    client = Client(app, loop, httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30))
+    client = Client(
+        app, loop, httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30), thread.ident
+    )
     lifespan = app.router.lifespan_context(app)
     try:
         client.run(lifespan.__aenter__)

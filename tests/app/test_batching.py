@@ -1,5 +1,6 @@
 """Admission by predicted completion, and batches, earliest deadline first; all on a clock of our own."""
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -8,6 +9,7 @@ from app.batching import Batching
 from app.contract import Level, Point
 from app.controller import Controller
 from app.job import Job
+from app.objective import CALL_SECONDS
 from tests.app.frontiers import OFF, ON, SLO_MS, controller, points
 
 SLO = SLO_MS / 1e3
@@ -238,7 +240,7 @@ def test_what_was_expected_when_it_closed_is_waited_for_and_taken() -> None:
     assert not queue.empty
     queue.came(coming)
     assert queue.empty
-    assert queue.offer(0.0, [job()], expected=True) is None
+    assert queue.offer(0.0, [job()], expected_since=-1.0) is None
     assert not queue.empty
 
 
@@ -329,7 +331,7 @@ def test_every_request_and_answer_is_counted_once_as_work() -> None:
     queue, work = batching(steered), steered.interference
     assert queue.check(0.0, [placeholder()]) is None
     assert queue.expect(0.0, [placeholder()]) is None
-    assert queue.offer(0.0, [job()], expected=True) is None
+    assert queue.offer(0.0, [job()], expected_since=-1.0) is None
     queue.answered(0.0, 0.0, SLO)
     before = work.work
     queue.refused(0.0, [placeholder()])
@@ -339,3 +341,48 @@ def test_every_request_and_answer_is_counted_once_as_work() -> None:
 
 def placeholder() -> Job[None]:
     return Job("m", None, None, 0.0, SLO, True, None)
+
+
+def test_what_was_just_accepted_is_not_looked_at_again_and_what_was_a_while_ago_is() -> None:
+    queue = batching(controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1))
+    assert accepted(queue, [job() for _ in range(3)]) == 2
+    assert queue.offer(0.02, [job()], expected_since=0.0) is not None
+    assert queue.offer(0.001, [job()], expected_since=0.0) is None
+
+
+def test_a_job_is_alone_where_nothing_else_waits_runs_or_is_being_decoded() -> None:
+    queue = batching(controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1))
+    first = job()
+    queue.offer(0.0, [first])
+    assert queue.alone_seconds(first) == pytest.approx(1.2 * 0.010)
+    others: list[Job[None]] = [Job("m", None, None, 0.0, SLO, True, None)]
+    queue.expect(0.0, others)
+    assert queue.alone_seconds(first) == math.inf
+    queue.came(others)
+    queue.offer(0.0, [job()])
+    assert queue.alone_seconds(first) == math.inf
+    queue.take(0.0)
+    assert queue.alone_seconds(first) == math.inf  # another runs
+
+
+def test_without_a_calibration_nobody_knows_how_long_a_lone_job_takes() -> None:
+    queue = batching(controller(8, OFF, {"m": []}))
+    only = job(firm=False)
+    queue.offer(0.0, [only])
+    assert queue.alone_seconds(only) == math.inf
+
+
+def test_the_way_to_the_engines_thread_is_no_time_of_the_engine() -> None:
+    ratios = []
+    for handed_over in (True, False):
+        steered = controller(8, OFF, {"m": points({8: 10.0}, (1,))}, max_batch=1)
+        queue = batching(steered)
+        for number in range(200):
+            now = number * 0.05
+            queue.offer(now, [job(now)])
+            batch, _ = queue.take(now)
+            assert batch is not None
+            seconds = 0.010 + CALL_SECONDS * handed_over
+            queue.finished(now + seconds, batch, seconds, handed_over=handed_over)
+        ratios.append(steered.latency("m").expected)
+    assert ratios == pytest.approx([1.0, 1.0], abs=0.02)

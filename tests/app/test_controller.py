@@ -230,3 +230,15 @@ def test_a_slower_engine_and_dearer_requests_are_told_apart() -> None:
         steered.observe(batch, 1.5 * 0.005 * float(np.exp(0.15 * random.standard_normal())) + 0.002 * work, work)
     assert steered.interference.request_seconds == pytest.approx(0.002, abs=0.0005)
     assert steered.latency("m").expected == pytest.approx(1.5, abs=0.2)
+
+
+def test_before_a_lone_image_right_behind_a_step_nothing_is_asked_again_unless_many_came() -> None:
+    steered = controller("dense")
+    assert steered.step(0.0, crowd(1)) == []
+    for _ in range(7):
+        steered.arrived(0.0, "m", None, 1)
+    assert steered.step(0.01, crowd(1)) == []
+    for _ in range(500):
+        steered.arrived(0.02, "m", None, 1)
+    (change,) = steered.step(0.02, crowd(1))
+    assert (change.after, change.cause) == (8, "rate")

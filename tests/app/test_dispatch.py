@@ -1,30 +1,21 @@
 """Between the queue and the engine's thread: in which order things happen in the loop."""
 
-import time
 from typing import Any
 
 import pytest
 
-from app.dispatch import Wanted
-from tests.app.harness import Client
+from tests.app.harness import Client, encoded
+
+PNG = encoded()
 
 
-def test_an_answer_that_nobody_waits_behind_leaves_before_its_batch_is_counted(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dispatcher, seen = client.service.dispatcher, list[str]()
-    count = dispatcher._on_batch
+def test_an_answer_leaves_before_its_batch_is_counted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[Any] = []
+    monkeypatch.setattr(client.service.metrics, "batch", lambda *about: counted.append(about))
 
-    def counted(*about: Any) -> None:
-        seen.append("counted")
-        count(*about)
+    async def ask() -> int:
+        await client.http.post("/classify", content=PNG)
+        return len(counted)
 
-    async def ask() -> None:
-        wanted = Wanted("small", None, None, 1, time.perf_counter(), None)
-        await dispatcher.classify(wanted, [(200, 0, 0)], expected=False)
-        seen.append("answered")
-
-    monkeypatch.setattr(dispatcher, "_on_batch", counted)
-    client.run(ask)
-    client.wait_until(lambda: "counted" in seen)
-    assert seen == ["answered", "counted"]
+    assert client.run(ask) == 0
+    client.wait_until(lambda: len(counted) == 1)

@@ -77,8 +77,7 @@ def test_small_ones_are_decoded_one_a_turn_of_the_loop(client: Client, engine: W
 
         loop = asyncio.get_running_loop()
         loop.call_soon(next_turn)
-        limits, counted = ImageLimits(1 << 20, 1 << 20, 10_000), lambda _model, _stage, _seconds: None
-        own = Preparation(Noting(), client.service.decoders, limits, counted)
+        own = Preparation(Noting(), client.service.decoders, ImageLimits(1 << 20, 1 << 20, 10_000))
         both = own.prepare("small", [SMALL] * 3), own.prepare("small", [SMALL] * 3)
         assert [len(one) for one in await asyncio.gather(*both)] == [3, 3]
 
