@@ -138,8 +138,9 @@ class Classifying:
         self._afterwards.later(self._count, model, answers, postprocess_seconds, in_time=now <= done.deadline)
 
     def _count(self, model: str, answers: Sequence[Answer], postprocess_seconds: float, *, in_time: bool) -> None:
+        levels = (answer.done.level for answer in answers)
+        self._metrics.answered(model, levels, [answer.done.result.flops for answer in answers])
         for answer in answers:
-            self._metrics.answered(model, answer.done.level, answer.done.result.flops)
             self._metrics.stages_of(
                 model,
                 decode=answer.image.decode_seconds,

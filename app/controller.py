@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 from app.arrival_rate import ArrivalRate
@@ -147,24 +147,27 @@ class Controller:
         self._stepped_at, self._came = now, 0
         changes = self.reconfigure()
         seconds = (ON_TIME - reserve) * self._objective().slo_seconds
-        late = {id(waiting) for waiting, end in self.ends(now, 0.0, queue) if end > waiting.due}
+        late = cache(partial(self._late, now, queue))
         for model, own in self._models.items():
             in_time = partial(self._in_time, now, queue, model, late)
             change = own.step(now, seconds, in_time, self._other_load(now, model))
             changes += [] if change is None else [change]
         return changes
 
-    def _in_time(self, now: float, queue: Sequence[Waiting], model: str, late: AbstractSet[int], level: Level) -> bool:
-        """Whether all that waits would be in time with this model at this level and the others where they stand.
+    def _late(self, now: float, queue: Sequence[Waiting]) -> AbstractSet[int]:
+        """What is late at the lowest levels too, for which no step is worth its price."""
+        return {id(waiting) for waiting, end in self.ends(now, 0.0, queue) if end > waiting.due}
 
-        late: what is late at the lowest levels too, for which no step is worth its price.
-        """
+    def _in_time(
+        self, now: float, queue: Sequence[Waiting], model: str, late: Callable[[], AbstractSet[int]], level: Level
+    ) -> bool:
+        """Whether all that waits would be in time with this model at this level and the others where they stand."""
 
         def of(waiting: Waiting) -> Level:
             return _of(waiting, level if waiting.model == model else self._models[waiting.model].level)
 
         ends = self._planner.ends(now, 0.0, queue, of)
-        return all(end <= waiting.due or id(waiting) in late for waiting, end in ends)
+        return all(end <= waiting.due or id(waiting) in late() for waiting, end in ends)
 
     def standing(self, now: float, model: str) -> Standing:
         own, objective = self._models[model], self._objective()

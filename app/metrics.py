@@ -1,6 +1,7 @@
 """Every series of the service, on a registry of its own."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar, get_args
@@ -166,11 +167,12 @@ class Metrics:
         finally:
             self.config_changes.labels(result).inc()
 
-    def answered(self, model: str, level: Level, flops: ImageFlops) -> None:
-        """One image of an answer that goes out."""
-        self.images.labels(model, str(level)).inc()
+    def answered(self, model: str, levels: Iterable[Level], flops: Sequence[ImageFlops]) -> None:
+        """The images of an answer that goes out."""
+        for level, images in Tally(levels).items():
+            self.images.labels(model, str(level)).inc(images)
         for name, counter in self.flops.items():
-            counter.labels(model).inc(getattr(flops, name))
+            counter.labels(model).inc(sum(getattr(one, name) for one in flops))
 
     def stages_of(self, model: str, **seconds: float | None) -> None:
         """What one image took in each stage, None where it had none of it."""

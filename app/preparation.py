@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from app.contract import Engine, Picture, Prepared
 from app.decoders import Decoders
@@ -39,13 +40,12 @@ class Preparation:
         """The network's inputs; the first bad image is raised with its index."""
         if len(encoded) == 1:
             return [await self._one(model, encoded[0])]
-        prepared: list[Decoded] = []
-        works = (self._one(model, data) for data in encoded)
-        for index, outcome in enumerate(await asyncio.gather(*works, return_exceptions=True)):
-            if isinstance(outcome, BaseException):
-                raise at_index(outcome, index, len(encoded)) if isinstance(outcome, ServiceError) else outcome
-            prepared.append(outcome)
-        return prepared
+        outcomes: Sequence[Decoded | BaseException]
+        if all(may_be_small(data, self._limits) for data in encoded):  # they take turns, and need no task for each
+            outcomes = [await _outcome(self._one(model, data)) for data in encoded]
+        else:
+            outcomes = await asyncio.gather(*(self._one(model, data) for data in encoded), return_exceptions=True)
+        return [_unwrapped(outcome, index, len(encoded)) for index, outcome in enumerate(outcomes)]
 
     async def _one(self, model: str, data: bytes) -> Decoded:
         """A small JPEG at once, one a turn of the loop, which takes less than to wake a thread; else in a thread."""
@@ -70,3 +70,18 @@ class Preparation:
         decoded = time.perf_counter()
         prepared = self._engine.prepare(model, image)
         return Decoded(prepared, decoded - started, time.perf_counter() - decoded)
+
+
+async def _outcome(work: Coroutine[Any, Any, Decoded]) -> Decoded | BaseException:
+    try:
+        return await work
+    except Exception as error:  # noqa: BLE001  it is raised once all are done, with its index
+        return error
+
+
+def _unwrapped(outcome: Decoded | BaseException, index: int, of: int) -> Decoded:
+    if isinstance(outcome, ServiceError):
+        raise at_index(outcome, index, of)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
