@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from app.admission import Admission
 from app.afterwards import Afterwards
+from app.asked import Done, Wanted
 from app.contract import Prepared
-from app.dispatch import Dispatcher, Done, Wanted
+from app.dispatch import Dispatcher
 from app.errors import Busy, InvalidParameter
 from app.metrics import UNKNOWN, Metrics
 from app.oip.statistics import Statistics

@@ -7,12 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from app.asked import Ask, Done, Wanted
 from app.batching import Batching
-from app.contract import BatchResult, Engine, ImageResult, Item, Level, Prepared
+from app.contract import BatchResult, Engine, Item, Prepared
 from app.controller import Controller
 from app.errors import Busy, EngineFailure, InvalidParameter, Unavailable, stopping
 from app.handover import run_in
@@ -24,47 +24,6 @@ from app.plan import Batch
 _log = logging.getLogger(__name__)
 _MOST_RETRY_SECONDS, _LOOK_SECONDS = 600, 0.005  # no deadline is longer
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a request asks of every one of its images. `arrived` is on the clock of time.perf_counter.
-
-    level None: the controller's choice, not under min_level; deadline_seconds None: the objective for each image.
-    """
-
-    model: str
-    level: Level | None
-    min_level: Level | None
-    top_k: int
-    arrived: float
-    deadline_seconds: float | None
-
-
-@dataclass(frozen=True)
-class Done:
-    """One image's result, the level that it ran at and whether load lowered it; times in seconds.
-
-    arrived, deadline: on the clock, from when to when the answer is due.
-    """
-
-    result: ImageResult
-    level: Level
-    degraded: bool
-    arrived: float
-    deadline: float
-    queue_seconds: float
-    forward_seconds: float
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One image in the queue: what the engine takes, and who waits for it."""
-
-    prepared: Prepared
-    top_k: int
-    queued_at: float
-    future: asyncio.Future[Done]
 
 
 class Dispatcher:
@@ -127,8 +86,8 @@ class Dispatcher:
         asks = [Ask(one, wanted.top_k, now, loop.create_future()) for one in prepared]
         jobs = [self._job(wanted, len(asks), ask) for ask in asks]
         _raise(self._batching.offer(now, jobs, expected_since=expected_since))
-        self._begin(jobs[0])
         try:
+            self._begin(jobs[0])
             return [await ask.future for ask in asks]
         except asyncio.CancelledError:
             self._batching.left(time.perf_counter(), jobs[0])

@@ -10,12 +10,13 @@ from functools import partial
 from app import images
 from app.admission import Admission
 from app.afterwards import Afterwards
+from app.asked import Ask
 from app.batching import Batching
 from app.classifying import Classifying
 from app.contract import BatchResult, Engine, Level
 from app.controller import Controller, Standing
 from app.decoders import Decoders
-from app.dispatch import Ask, Dispatcher
+from app.dispatch import Dispatcher
 from app.errors import EngineFailure, Unavailable, stopping
 from app.explaining import Explaining
 from app.job import Job

@@ -15,7 +15,7 @@ from app.objective import CALL_SECONDS, TICK_SECONDS, Objective
 from app.plan import Batch
 from app.simulation.run import Answered, Run, agreements
 
-REQUEST_SECONDS = 0.004
+REQUEST_SECONDS = 0.003
 """What a request takes beside the forward, its client on the same cores; `simulation-x86_64.json` holds it to a box."""
 
 _MODEL = "simulated"
