@@ -27,7 +27,7 @@ class Afterwards:
 
     def later(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Do this soon, in the order of the calls and in this context."""
-        self._waiting.append(partial(copy_context().run, partial(work, *args, **kwargs)))
+        self._waiting.append(partial(copy_context().run, _try, partial(work, *args, **kwargs)))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_SECONDS, self.now)
         elif len(self._waiting) >= _MOST:
@@ -39,7 +39,11 @@ class Afterwards:
             self._timer.cancel()
             self._timer = None
         while self._waiting:
-            try:
-                self._waiting.popleft()()
-            except Exception:  # noqa: BLE001  the answers are out, and the other counts must not be lost
-                _log.exception("what is counted behind an answer failed")
+            self._waiting.popleft()()
+
+
+def _try(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception:  # noqa: BLE001  the answers are out, and the other counts must not be lost
+        _log.exception("what is counted behind an answer failed")

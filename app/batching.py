@@ -169,7 +169,7 @@ class Batching(Generic[T]):
         return batch, changes
 
     def alone_seconds(self, job: Job[T]) -> float:
-        """What the job would take, by a cautious estimate, where it is all that there is to do; else infinity."""
+        """What the job takes without load, by a cautious estimate; infinity where it is not all that there is to do."""
         if self._running is not None or self._coming or len(self._queue) > 1:
             return math.inf
         return self._controller.alone_seconds(job)

@@ -27,10 +27,16 @@ class Tally:
 
 @dataclass(frozen=True)
 class Answer:
-    """One image's way through the service; times in seconds."""
+    """One image's way through the service; times in seconds, None where nothing was to be decoded."""
 
     done: Done
-    image: Decoded
+    decode_seconds: float | None
+    preprocess_seconds: float | None
+
+    @property
+    def prepare_seconds(self) -> float:
+        """Of decoding and all that follows until the image can wait."""
+        return (self.decode_seconds or 0.0) + (self.preprocess_seconds or 0.0)
 
 
 class Classifying:
@@ -53,7 +59,7 @@ class Classifying:
     @contextmanager
     def inference(self) -> Iterator[Tally]:
         """Around a request for an inference: counts it under the model that the tally names, by how it ends."""
-        tally, started, error = Tally(), time.perf_counter(), None
+        tally, started, error = Tally(), self.arrived(), None
         self._metrics.in_flight.inc()
         try:
             yield tally
@@ -100,7 +106,7 @@ class Classifying:
             raise
 
     def arrived(self) -> float:
-        """When a request whose body is there now came, on the clock of time.perf_counter; not later than it did."""
+        """When a request that is looked at now came, on the clock of time.perf_counter; not later than it did."""
         return self._dispatcher.arrived()
 
     async def classify(self, encoded: Sequence[bytes], choice: Choice, arrived: float) -> list[Answer]:
@@ -129,23 +135,28 @@ class Classifying:
 
     async def _run(self, wanted: Wanted, images: Sequence[Decoded], expected_since: float | None) -> list[Answer]:
         prepared = [image.prepared for image in images]
-        done = await self._dispatcher.classify(wanted, prepared, expected_since=expected_since)
-        return [Answer(one, image) for one, image in zip(done, images, strict=True)]
+        alone = self._admission.requests == 1
+        done = await self._dispatcher.classify(wanted, prepared, expected_since=expected_since, alone=alone)
+        pairs = zip(done, images, strict=True)
+        return [Answer(one, image.decode_seconds, image.preprocess_seconds) for one, image in pairs]
 
     def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
         """Count the images of an answer, which leaves now, and what each stage of it took."""
         now, done = time.perf_counter(), answers[0].done  # the images of a request have one deadline
         self._dispatcher.answered(now, done)
-        self._afterwards.later(self._count, model, answers, postprocess_seconds, in_time=now <= done.deadline)
+        at, in_time = time.time(), now <= done.deadline
+        self._afterwards.later(self._count, at, model, answers, postprocess_seconds, in_time=in_time)
 
-    def _count(self, model: str, answers: Sequence[Answer], postprocess_seconds: float, *, in_time: bool) -> None:
+    def _count(
+        self, at: float, model: str, answers: Sequence[Answer], postprocess_seconds: float, *, in_time: bool
+    ) -> None:
         levels = (answer.done.level for answer in answers)
         self._metrics.answered(model, levels, [answer.done.result.flops for answer in answers])
         for answer in answers:
             self._metrics.stages_of(
                 model,
-                decode=answer.image.decode_seconds,
-                preprocess=answer.image.preprocess_seconds,
+                decode=answer.decode_seconds,
+                preprocess=answer.preprocess_seconds,
                 queue=answer.done.queue_seconds,
                 forward=answer.done.forward_seconds,
                 postprocess=postprocess_seconds / len(answers),
@@ -155,8 +166,9 @@ class Classifying:
         self._statistics.answered(
             model,
             len(answers),
+            at,
             queue=last.queue_seconds,
-            compute_input=max(answer.image.seconds for answer in answers),
+            compute_input=max(answer.prepare_seconds for answer in answers),
             compute_infer=last.forward_seconds,
             compute_output=postprocess_seconds,
         )

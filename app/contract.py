@@ -155,7 +155,10 @@ class Shown:
 
 
 class Engine(Protocol):
-    """Loads models and runs them. `load`, `unload`, `configure`, `forward`: from one thread, one call at a time."""
+    """Loads models and runs them. `load`, `unload`, `configure`, `forward`: one call at a time.
+
+    They come from one thread, but for a short `forward` of one image, which may come from the event loop's.
+    """
 
     @property
     def models(self) -> tuple[ModelInfo, ...]:

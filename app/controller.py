@@ -110,9 +110,9 @@ class Controller:
         return latency.nominal * max(many, latency.batch(level, 1)) + CALL_SECONDS
 
     def alone_seconds(self, waiting: Waiting) -> float:
-        """What one image takes at its level of now, by a cautious estimate; infinity where there is no calibration."""
+        """What one image takes without load, by a cautious estimate; infinity where there is no calibration."""
         latency = self.latency(waiting.model)
-        seconds = latency.cautious * latency.batch(self.level(waiting), 1)
+        seconds = latency.cautious * latency.batch(_of(waiting, self._models[waiting.model].ceiling), 1)
         return seconds if latency.calibrated else math.inf
 
     def dense_seconds(self, model: str, images: int) -> float | None:
@@ -139,10 +139,11 @@ class Controller:
     def step(self, now: float, queue: Sequence[Waiting], reserve: float = 0.0) -> list[Change]:
         """Before a batch, and at every tick: every model moves on its rungs as the queue and the rates ask.
 
-        reserve: the share of the objective that admission keeps back. Before one image that waits alone, which was
-        accepted at the levels of a moment ago, nothing is asked again that soon unless many came.
+        reserve: the share of the objective that admission keeps back. Right behind a step, before one image that waits
+        alone and is in time as things stand, nothing is asked again unless many came.
         """
-        if len(queue) == 1 and now - self._stepped_at < _LONE_SECONDS and self._came < _MANY:
+        few = len(queue) == 1 and now - self._stepped_at < _LONE_SECONDS and self._came < _MANY
+        if few and all(end <= waiting.due for waiting, end in self._planner.ends(now, 0.0, queue, self.level)):
             return []
         self._stepped_at, self._came = now, 0
         changes = self.reconfigure()

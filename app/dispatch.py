@@ -75,11 +75,12 @@ class Dispatcher:
         return [self._job(wanted, images, None) for _ in range(images)]
 
     async def classify(
-        self, wanted: Wanted, prepared: Sequence[Prepared], *, expected_since: float | None = None
+        self, wanted: Wanted, prepared: Sequence[Prepared], *, expected_since: float | None = None, alone: bool = False
     ) -> list[Done]:
         """Results in order, all or an error. A caller that is cancelled gives its places in the queue back at once.
 
-        expected_since: what `expecting` gave, within which this is called.
+        expected_since: what `expecting` gave, within which this is called. alone: whether no other request is in
+        flight.
         """
         self._check_open()
         loop, now = asyncio.get_running_loop(), time.perf_counter()
@@ -87,7 +88,7 @@ class Dispatcher:
         jobs = [self._job(wanted, len(asks), ask) for ask in asks]
         _raise(self._batching.offer(now, jobs, expected_since=expected_since))
         try:
-            self._begin(jobs[0])
+            self._begin(jobs[0], alone=alone)
             return [await ask.future for ask in asks]
         except asyncio.CancelledError:
             self._batching.left(time.perf_counter(), jobs[0])
@@ -96,7 +97,7 @@ class Dispatcher:
             self._withdraw(jobs)
 
     def arrived(self) -> float:
-        """When a request whose body is there now came, on the clock; not later than it did."""
+        """When a request that is looked at now came, on the clock of time.perf_counter; not later than it did."""
         return self._in_place.earliest(time.perf_counter())
 
     def answered(self, now: float, done: Done) -> None:
@@ -169,9 +170,10 @@ class Dispatcher:
         self._closing = True
         self._wake.set()
 
-    def _begin(self, job: Job[Ask]) -> None:
+    def _begin(self, job: Job[Ask], *, alone: bool) -> None:
         """Compute it here where nothing else is to be done and it is short, which saves the way to `run` and back."""
-        if self._turn.locked() or self._batching.alone_seconds(job) > MOST_SECONDS:
+        free = alone and self._in_place.back and not self._turn.locked()
+        if not free or self._batching.alone_seconds(job) > MOST_SECONDS:
             self._wake.set()
         elif (batch := self._take()) is not None:
             with self._computing(batch, handed_over=False) as found:

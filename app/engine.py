@@ -73,7 +73,6 @@ class TorchEngine:
                 raise ValueError(f"unknown model {name!r}; known: {', '.join(known)}")
         self._records = {name: known[name] for name in names}
         self._threads, self._calibrator = threads, calibrator
-        torch.set_num_threads(threads)  # of this thread, which may compute too
         self._loaded: dict[str, _Loaded] = {}
         self.models = tuple(_info(record) for record in self._records.values())
         self.method = Method(self._config.num_hyperplanes, config.merge, config.tolerance, get_args(Merge))
@@ -100,9 +99,13 @@ class TorchEngine:
         haste.convert_(network, config)
         compiled = haste.compile(network, threads=self._threads)
         self._loaded[model] = _Loaded(compiled, network, config, self._calibrator.apply(compiled, record))
-        blank = np.zeros((3, record.input_size, record.input_size), np.float32)
         for level in (self._config.num_hyperplanes, cast(Level, "exact"), cast(Level, "dense")):
-            self.forward(model, [Item(blank, level, 1)])
+            self._try(model, level)
+
+    def _try(self, model: str, level: Level) -> None:
+        """Compute a blank image, so that no client waits for what the first forward prepares."""
+        side = self._records[model].input_size
+        self.forward(model, [Item(np.zeros((3, side, side), np.float32), level, 1)])
 
     def unload(self, model: str) -> None:
         self._loaded.pop(model, None)
@@ -119,6 +122,7 @@ class TorchEngine:
             haste.reconfigure_(loaded.converted, config)
             loaded.config = config
             loaded.calibration = self._calibrator.still_holds(loaded.network, model)
+            self._try(model, self._config.num_hyperplanes)
 
     def prepare(self, model: str, image: Picture) -> Prepared:
         return preprocess_array(image, self._records[model])

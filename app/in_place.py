@@ -17,7 +17,7 @@ class InPlace:
     """Remembers since when the loop was away, for whoever must know when a request came.
 
     Bytes that come meanwhile lie in the socket. They are read in the next turn of the loop or, on a new connection, in
-    the one after, and their request is looked at one turn later.
+    the one after, and their request is looked at one turn later. `run` is called while it is `back` alone.
     """
 
     def __init__(self) -> None:
@@ -25,19 +25,22 @@ class InPlace:
 
     def run(self, work: Callable[[], T]) -> T:
         """What `work` returns or raises."""
-        self._away_since = since = time.perf_counter()
+        self._away_since = time.perf_counter()
         try:
             return work()
         finally:
-            self._back(since, _TURNS)
+            self._return(_TURNS)
 
-    def _back(self, since: float, turns: int) -> None:
-        if self._away_since != since:
-            return
+    def _return(self, turns: int) -> None:
         if turns:
-            asyncio.get_running_loop().call_soon(self._back, since, turns - 1)
+            asyncio.get_running_loop().call_soon(self._return, turns - 1)
         else:
             self._away_since = None
+
+    @property
+    def back(self) -> bool:
+        """Whether what came meanwhile has been looked at; before that, more work would be done in its way."""
+        return self._away_since is None
 
     def earliest(self, now: float) -> float:
         """When a request that is looked at now may have come, at the earliest."""

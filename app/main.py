@@ -48,6 +48,11 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     errors.install(app)
     # not `include_router`: it would match twice, and after the pages of the documentation
     app.router.routes[:0] = [route for router in ROUTERS for route in router.routes]
-    found = fixed_paths(app.router.routes)
-    app.add_middleware(RequestMiddleware, metrics=service.metrics, afterwards=service.afterwards, direct=found)
+    app.add_middleware(
+        RequestMiddleware,
+        metrics=service.metrics,
+        afterwards=service.afterwards,
+        arrived=service.dispatcher.arrived,
+        direct=fixed_paths(app.router.routes),
+    )
     return app

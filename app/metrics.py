@@ -1,6 +1,6 @@
 """Every series of the service, on a registry of its own."""
 
-from collections import Counter as Tally
+from collections import Counter as Numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -169,7 +169,7 @@ class Metrics:
 
     def answered(self, model: str, levels: Iterable[Level], flops: Sequence[ImageFlops]) -> None:
         """The images of an answer that goes out."""
-        for level, images in Tally(levels).items():
+        for level, images in Numbers(levels).items():
             self.images.labels(model, str(level)).inc(images)
         for name, counter in self.flops.items():
             counter.labels(model).inc(sum(getattr(one, name) for one in flops))

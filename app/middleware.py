@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
@@ -33,16 +33,25 @@ class RequestMiddleware:
     """Plain ASGI, so that a client's disconnect and streaming bodies pass through."""
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, afterwards: Afterwards, direct: Mapping[tuple[str, str], APIRoute]
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        afterwards: Afterwards,
+        arrived: Callable[[], float],
+        direct: Mapping[tuple[str, str], APIRoute],
     ) -> None:
-        """direct: by method and path, routes that are served without the router and its layers."""
-        self._app, self._metrics, self._afterwards, self._direct = app, metrics, afterwards, direct
+        """arrived: when a request that is looked at now came, on the clock of time.perf_counter.
+
+        direct: by method and path, routes that are served without the router and its layers.
+        """
+        self._app, self._metrics, self._afterwards, self._arrived = app, metrics, afterwards, arrived
+        self._direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
+        started = self._arrived()
         identity = accepted_request_id(Headers(scope=scope).get(HEADER))
         token = request_id.set(identity)
         connection = connection_of(scope)

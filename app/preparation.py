@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from app.contract import Engine, Picture, Prepared
 from app.decoders import Decoders
@@ -37,29 +37,27 @@ class Preparation:
         self._turn = asyncio.Lock()
 
     async def prepare(self, model: str, encoded: Sequence[bytes]) -> list[Decoded]:
-        """The network's inputs; the first bad image is raised with its index."""
-        if len(encoded) == 1:
-            return [await self._one(model, encoded[0])]
-        outcomes: Sequence[Decoded | BaseException]
-        if all(may_be_small(data, self._limits) for data in encoded):  # they take turns, and need no task for each
-            outcomes = [await _outcome(self._one(model, data)) for data in encoded]
-        else:
-            outcomes = await asyncio.gather(*(self._one(model, data) for data in encoded), return_exceptions=True)
-        return [_unwrapped(outcome, index, len(encoded)) for index, outcome in enumerate(outcomes)]
+        """The network's inputs; the first bad image is raised with its index.
 
-    async def _one(self, model: str, data: bytes) -> Decoded:
-        """A small JPEG at once, one a turn of the loop, which takes less than to wake a thread; else in a thread."""
-        try:
-            if may_be_small(data, self._limits):
-                await self._turn.acquire()
-                asyncio.get_running_loop().call_soon(self._turn.release)  # in the next turn
-                started = time.perf_counter()
-                image = decode_small(data, self._limits)
-                if image is not None:
-                    return self._prepare(model, image, started)
-            return await self._decoders.run(partial(self._decode, model, data))
-        except MemoryError:
-            raise TooManyPixels("the image needs more memory than there is now") from None
+        A small JPEG at once, one a turn of the loop, which takes less than to wake a thread; the others in threads.
+        """
+        found = [await self._small(model, data) for data in encoded]
+        rest = [at for at, one in enumerate(found) if one is None]
+        works = [self._decoders.run(partial(self._decode, model, encoded[at])) for at in rest]
+        outcomes = dict(zip(rest, await asyncio.gather(*works, return_exceptions=True), strict=True)) if rest else {}
+        return [one or _unwrapped(outcomes[at], at, len(found)) for at, one in enumerate(found)]
+
+    async def _small(self, model: str, data: bytes) -> Decoded | None:
+        """None for what is no small JPEG, or nothing that this decoder takes."""
+        if not may_be_small(data, self._limits):
+            return None
+        await self._turn.acquire()
+        asyncio.get_running_loop().call_soon(self._turn.release)  # in the next turn
+        started = time.perf_counter()
+        with suppress(MemoryError):
+            image = decode_small(data, self._limits)
+            return None if image is None else self._prepare(model, image, started)
+        return None
 
     def _decode(self, model: str, data: bytes) -> Decoded:
         started = time.perf_counter()
@@ -72,14 +70,9 @@ class Preparation:
         return Decoded(prepared, decoded - started, time.perf_counter() - decoded)
 
 
-async def _outcome(work: Coroutine[Any, Any, Decoded]) -> Decoded | BaseException:
-    try:
-        return await work
-    except Exception as error:  # noqa: BLE001  it is raised once all are done, with its index
-        return error
-
-
 def _unwrapped(outcome: Decoded | BaseException, index: int, of: int) -> Decoded:
+    if isinstance(outcome, MemoryError):
+        outcome = TooManyPixels("the image needs more memory than there is now")
     if isinstance(outcome, ServiceError):
         raise at_index(outcome, index, of)
     if isinstance(outcome, BaseException):

@@ -32,7 +32,8 @@ class Repository:
     """Used from the event loop only.
 
     `method`: merge rule and tolerance of a model, read in `thread`, the engine's own, at each load; `on_ready` is
-    called in the loop after it. A load is made at a `standstill`: no other model answers meanwhile.
+    called in the loop after it. A load is made at a `standstill`: no other model answers meanwhile. An unload takes
+    `turn`, as a batch does.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class Repository:
         method: Callable[[str], tuple[str, float | None]],
         on_ready: Callable[[], None],
         standstill: Callable[[str], AbstractAsyncContextManager[None]],
+        turn: asyncio.Lock,
     ) -> None:
         self._engine, self._thread, self._metrics = engine, thread, metrics
-        self._method, self._on_ready, self._standstill = method, on_ready, standstill
+        self._method, self._on_ready, self._standstill, self._turn = method, on_ready, standstill, turn
         self.entries = {info.name: Entry() for info in engine.models}
 
     @property
@@ -114,7 +116,8 @@ class Repository:
             try:
                 if entry.users:
                     await entry.idle.wait()
-                await self._in_thread(self._engine.unload, model)
+                async with self._turn:
+                    await self._in_thread(self._engine.unload, model)
             except BaseException:
                 self._set(model, "READY")
                 raise

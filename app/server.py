@@ -111,6 +111,7 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             await self._stop_listening(listener)
         await super().shutdown()
+        self._service.afterwards.now()  # where a second Ctrl-C leaves the service no time to stop
 
     async def _wait_tasks_to_complete(self) -> None:
         """Cancelled where it takes too long."""

@@ -61,9 +61,10 @@ class Service:
         preparation = Preparation(engine, self.decoders, limits)
         self.explaining = Explaining(engine, preparation, settings.explain_per_minute)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
-        self._steer(state)
+        turn = asyncio.Lock()
+        self._steer(state, turn)
         self.repository = Repository(
-            engine, self._thread, self.metrics, self.steering.method, self.refresh, self.dispatcher.standstill
+            engine, self._thread, self.metrics, self.steering.method, self.refresh, self.dispatcher.standstill, turn
         )
         self.classifying = Classifying(
             self.repository,
@@ -78,9 +79,9 @@ class Service:
         self._warned: dict[str, str | None] = {}
         self._describe()
 
-    def _steer(self, state: State) -> None:
+    def _steer(self, state: State, turn: asyncio.Lock) -> None:
         """The state, the controller that lowers L under it, and the queue before the engine."""
-        settings, engine, turn = self.settings, self.engine, asyncio.Lock()
+        settings, engine = self.settings, self.engine
         save = partial(write_state, settings.state_file)
         self.steering = Steering(engine, self._thread, turn, state, save)
         self.controller = Controller(
@@ -119,13 +120,10 @@ class Service:
         return self._thread.submit(_nothing)
 
     def _on_batch(self, batch: Batch[Job[Ask]], result: BatchResult, seconds: float) -> None:
-        self.afterwards.later(self._count_batch, batch, result, seconds)
-
-    def _count_batch(self, batch: Batch[Job[Ask]], result: BatchResult, seconds: float) -> None:
-        self.metrics.batch(batch.model, len(batch.jobs), batch.reason, result.compression)
-        images = len(batch.jobs)
-        self.metrics.forward(batch.model, images, seconds, self.controller.dense_seconds(batch.model, images))
-        self.statistics.batch(batch.model, len(batch.jobs), seconds)
+        images, dense_seconds = len(batch.jobs), self.controller.dense_seconds(batch.model, len(batch.jobs))
+        self.afterwards.later(self.metrics.batch, batch.model, images, batch.reason, result.compression)
+        self.afterwards.later(self.metrics.forward, batch.model, images, seconds, dense_seconds)
+        self.afterwards.later(self.statistics.batch, batch.model, images, seconds)
 
     def _on_change(self, change: Change) -> None:
         self.metrics.adjusted(change)

@@ -40,8 +40,8 @@ class Record:
         self._add(layer, torch.stack(counts.columns).cpu().numpy())
 
     def add_table(self, names: Sequence[str], table: NDArray[np.int64]) -> None:
-        """The same for many layers, each once: (layers, 8, N) int64. The first is kept whole, most often the only."""
-        if self._whole is None and not self._rows:
+        """The same for many layers: (layers, 8, N) int64. The first is kept whole, most often the only."""
+        if self._whole is None and not self._rows and len(set(names)) == len(names):
             self._whole = names, table
             return
         for name, rows in zip(names, table, strict=True):

@@ -1,6 +1,5 @@
 """Counts what each model did since the start, in the shape of the protocol's statistics extension."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -43,11 +42,13 @@ class Statistics:
         if model in self._models:
             self._models[model].durations["success" if answered else "fail"].add(seconds)
 
-    def answered(self, model: str, images: int, **seconds: float) -> None:
-        """A request's images, and its time in `queue`, `compute_input`, `compute_infer` and `compute_output`."""
+    def answered(self, model: str, images: int, at: float, **seconds: float) -> None:
+        """A request's images; at: when they left, in seconds since 1970.
+
+        seconds: its time in `queue`, `compute_input`, `compute_infer` and `compute_output`."""
         found = self._models[model]
         found.images += images
-        found.last_ms = round(time.time() * 1000)
+        found.last_ms = max(found.last_ms, round(at * 1000))
         for name, value in seconds.items():
             found.durations[name].add(value)
 

@@ -44,7 +44,8 @@ async def classify(request: Request) -> Response:
 
     An explicit `L` is used or the request is refused. One bad image refuses the request and is named by its index.
     """
-    started, service = time.perf_counter(), service_of(request)
+    service = service_of(request)
+    started = service.classifying.arrived()
     with service.classifying.inference() as tally:
         check_may_use(request)
         query = from_text(request.query_params.multi_items())
@@ -98,7 +99,7 @@ def _result(choice: Choice, answer: Answer, started: float) -> Classification:
             reduction=flops.reduction,
         ),
         timing_ms=TimingAnswer(
-            decode=_ms(answer.image.seconds),
+            decode=_ms(answer.prepare_seconds),
             queue=_ms(done.queue_seconds),
             forward=_ms(done.forward_seconds),
             total=_ms(time.perf_counter() - started),

@@ -7,7 +7,7 @@ import pytest
 
 from app.afterwards import Afterwards
 from app.log import request_id
-from tests.app.harness import Client, encoded
+from tests.app.harness import Client, FakeEngine, encoded, serving
 
 PNG = encoded()
 
@@ -87,3 +87,11 @@ def test_a_line_of_the_log_has_the_id_and_the_time_of_its_answer(
     (record,) = (record for record in caplog.records if record.name == "app.access")
     assert "own" in seen
     assert 0.04 < record.created - record.__dict__["at"] < 5
+
+
+def test_what_was_answered_last_is_counted_when_the_service_stops() -> None:
+    with serving(FakeEngine("small")) as client:
+        client.classify(PNG)
+        registry = client.service.metrics.registry
+    labels = {"model": "small", "outcome": "ok"}
+    assert registry.get_sample_value("haste_inference_requests_total", labels) == 1

@@ -242,3 +242,11 @@ def test_before_a_lone_image_right_behind_a_step_nothing_is_asked_again_unless_m
         steered.arrived(0.02, "m", None, 1)
     (change,) = steered.step(0.02, crowd(1))
     assert (change.after, change.cause) == (8, "rate")
+
+
+def test_a_lone_image_that_would_be_late_goes_down_as_far_as_it_must_however_soon_behind_a_step() -> None:
+    steered = controller("dense")
+    assert steered.step(0.0, crowd(1)) == []
+    tight: list[Job[None]] = [Job("m", None, None, 0.01, 0.01 + 0.009, True, None)]
+    (change,) = steered.step(0.01, tight)
+    assert (change.after, change.cause) == (12, "queue")

@@ -1,6 +1,7 @@
 """Short work on the event loop's own thread, and when what came meanwhile counts as come."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -55,9 +56,11 @@ def test_what_is_looked_at_right_behind_may_have_come_since_the_work_began_and_l
         assert in_place.run(partial(slowly, 7)) == 7
         now = time.perf_counter()
         assert before <= in_place.earliest(now) < before + 0.005
+        assert not in_place.back
         for _ in range(6):
             await asyncio.sleep(0)
         assert in_place.earliest(now) == now
+        assert in_place.back
 
     asyncio.run(play())
 
@@ -120,3 +123,46 @@ def test_a_request_that_came_while_the_loop_computed_has_waited_since_then() -> 
         second.sendall(late)
         assert statuses(read_answer(first)) == [200]
         assert statuses(read_answer(second)) == [429]  # its 250 ms are over before it is looked at
+
+
+def test_what_came_together_while_the_loop_computed_is_computed_together_in_the_engines_thread() -> None:
+    engine = Timed(5.0, seconds=0.2)
+    with (
+        live(engine, slo_ms=60_000) as running,
+        running.open() as first,
+        running.open() as second,
+        running.open() as third,
+    ):
+        first.sendall(post(PNG))
+        while not engine.threads:
+            time.sleep(0.001)
+        second.sendall(post(PNG))
+        third.sendall(post(PNG))
+        assert [statuses(read_answer(one)) for one in (first, second, third)] == [[200]] * 3
+    assert not engine.threads[0].startswith("engine")
+    assert all(name.startswith("engine") for name in engine.threads[1:])
+
+
+def test_tensors_that_are_parsed_side_by_side_are_not_computed_one_after_another_in_the_loops_thread(
+    client: Client, engine: Timed
+) -> None:
+    tensor = {"name": "input", "shape": [1, 3, 32, 32], "datatype": "FP32", "data": [0.0] * 3072}
+    asked = [client.background("POST", "/v2/models/small/infer", json={"inputs": [tensor]}) for _ in range(8)]
+    assert [future.result(10).status_code for future in asked] == [200] * 8
+    assert sum(not name.startswith("engine") for name in engine.threads) <= 1
+
+
+def test_every_duration_of_a_request_that_came_while_the_loop_computed_counts_from_before() -> None:
+    engine = Timed(5.0, seconds=0.3)
+    with live(engine) as running, running.open() as first, running.open() as second:
+        first.sendall(post(PNG))
+        while not engine.threads:
+            time.sleep(0.001)
+        engine.seconds = 0.0
+        second.sendall(post(PNG))
+        read_answer(first)
+        told = json.loads(read_answer(second).partition(b"\r\n\r\n")[2])
+        assert told["timing_ms"]["total"] > 200
+        assert running.ended("ok") == 2
+        durations = running.service.metrics.registry.get_sample_value
+        assert (durations("haste_http_request_duration_seconds_sum", {"route": "/classify"}) or 0.0) > 0.5

@@ -174,6 +174,16 @@ def test_an_array_is_computed_and_counted_as_the_tensor_of_it(*, whole: bool) ->
     assert FlopReport.from_record(by_array) == FlopReport.from_record(by_tensor)
 
 
+def test_a_layer_that_a_network_uses_twice_adds_up_as_in_the_reference() -> None:
+    torch.manual_seed(1)
+    conv = nn.Conv2d(16, 16, 3, padding=1)
+    model = nn.Sequential(conv, nn.ReLU(), conv, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2)).eval()
+    convert_(model, HasteConfig(merge="mean", tolerance=None))
+    _, expected, _, taken = both(model, torch.randn(2, 16, 8, 8), "exact")
+    assert taken == expected
+    assert sum(image.executed for image in taken.images) == taken.total.executed
+
+
 def test_a_mixed_batch_equals_its_images_one_by_one_for_every_thread_count() -> None:
     torch.manual_seed(2)
     model = create_model("resnet18_cifar10").eval()
