@@ -116,7 +116,8 @@ class CompiledModel(nn.Module):
     def _make(self, shape: tuple[int, ...]) -> "Program | None":
         try:
             # in a context of its own: the caller's steering and record are not for the trace's trial run
-            return Program(Context().run(trace, self.network, (shape[0], shape[1], shape[2])), self.threads)
+            with torch.no_grad():  # or what the trial run and the folding made would be kept with the weights
+                return Program(Context().run(trace, self.network, (shape[0], shape[1], shape[2])), self.threads)
         except NotTraceable as reason:
             _log.warning("no native program: %s; the reference computes", reason)
             return None
