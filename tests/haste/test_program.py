@@ -184,6 +184,17 @@ def test_a_layer_that_a_network_uses_twice_adds_up_as_in_the_reference() -> None
     assert sum(image.executed for image in taken.images) == taken.total.executed
 
 
+def test_a_program_keeps_no_history_for_a_gradient() -> None:
+    model = create_model("resnet18_cifar10").eval()
+    convert_(model)
+    compiled = compiled_of(model)
+    assert isinstance(compiled, CompiledModel)
+    compiled.infer(np.zeros((1, 3, 8, 8), np.float32))
+    weights = [layer.operation.weight for layer in compiled.layers(torch.zeros(1, 3, 8, 8))]
+    assert any(weight is not None for weight in weights)
+    assert all(weight is None or weight.grad_fn is None for weight in weights)
+
+
 def test_a_mixed_batch_equals_its_images_one_by_one_for_every_thread_count() -> None:
     torch.manual_seed(2)
     model = create_model("resnet18_cifar10").eval()
