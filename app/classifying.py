@@ -14,7 +14,7 @@ from app.errors import Busy, InvalidParameter
 from app.metrics import UNKNOWN, Metrics
 from app.oip.statistics import Statistics
 from app.parameters import Choice
-from app.preparation import Decoded, Preparation
+from app.preparation import Decoded, Preparation, Stages
 from app.repository import Repository
 
 
@@ -27,16 +27,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Answer:
-    """One image's way through the service; times in seconds, None where nothing was to be decoded."""
+    """One image's way through the service, without its pixels."""
 
     done: Done
-    decode_seconds: float | None
-    preprocess_seconds: float | None
-
-    @property
-    def prepare_seconds(self) -> float:
-        """Of decoding and all that follows until the image can wait."""
-        return (self.decode_seconds or 0.0) + (self.preprocess_seconds or 0.0)
+    stages: Stages
 
 
 class Classifying:
@@ -120,7 +114,7 @@ class Classifying:
         with self._repository.using(model):
             with self._dispatcher.expecting(wanted, len(encoded)) as since:
                 prepared = await self._preparation.prepare(model, encoded)
-            longest = max(one.seconds for one in prepared)
+            longest = max(one.stages.seconds for one in prepared)
             if wanted.deadline_seconds is None:
                 wanted = replace(wanted, arrived=wanted.arrived + longest)
             elif longest > wanted.deadline_seconds:
@@ -137,8 +131,7 @@ class Classifying:
         prepared = [image.prepared for image in images]
         alone = self._admission.requests == 1
         done = await self._dispatcher.classify(wanted, prepared, expected_since=expected_since, alone=alone)
-        pairs = zip(done, images, strict=True)
-        return [Answer(one, image.decode_seconds, image.preprocess_seconds) for one, image in pairs]
+        return [Answer(one, image.stages) for one, image in zip(done, images, strict=True)]
 
     def answered(self, model: str, answers: Sequence[Answer], postprocess_seconds: float) -> None:
         """Count the images of an answer, which leaves now, and what each stage of it took."""
@@ -155,8 +148,8 @@ class Classifying:
         for answer in answers:
             self._metrics.stages_of(
                 model,
-                decode=answer.decode_seconds,
-                preprocess=answer.preprocess_seconds,
+                decode=answer.stages.decode,
+                preprocess=answer.stages.preprocess,
                 queue=answer.done.queue_seconds,
                 forward=answer.done.forward_seconds,
                 postprocess=postprocess_seconds / len(answers),
@@ -168,7 +161,7 @@ class Classifying:
             len(answers),
             at,
             queue=last.queue_seconds,
-            compute_input=max(answer.prepare_seconds for answer in answers),
+            compute_input=max(answer.stages.seconds for answer in answers),
             compute_infer=last.forward_seconds,
             compute_output=postprocess_seconds,
         )

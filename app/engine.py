@@ -37,7 +37,7 @@ from haste.explanation import LayerTotal
 from haste.images import preprocess_array
 from haste.kernel import implementation
 from haste.models import DEFAULT, WeightsRecord, list_pretrained, load_pretrained
-from haste.program import CompiledModel
+from haste.program import CompiledModel, infer
 
 _Array = NDArray[np.float32]
 
@@ -100,9 +100,9 @@ class TorchEngine:
         compiled = haste.compile(network, threads=self._threads)
         self._loaded[model] = _Loaded(compiled, network, config, self._calibrator.apply(compiled, record))
         for level in (self._config.num_hyperplanes, cast(Level, "exact"), cast(Level, "dense")):
-            self._try(model, level)
+            self._warm_up(model, level)
 
-    def _try(self, model: str, level: Level) -> None:
+    def _warm_up(self, model: str, level: Level) -> None:
         """Compute a blank image, so that no client waits for what the first forward prepares."""
         side = self._records[model].input_size
         self.forward(model, [Item(np.zeros((3, side, side), np.float32), level, 1)])
@@ -122,7 +122,7 @@ class TorchEngine:
             haste.reconfigure_(loaded.converted, config)
             loaded.config = config
             loaded.calibration = self._calibrator.still_holds(loaded.network, model)
-            self._try(model, self._config.num_hyperplanes)
+            self._warm_up(model, self._config.num_hyperplanes)
 
     def prepare(self, model: str, image: Picture) -> Prepared:
         return preprocess_array(image, self._records[model])
@@ -156,7 +156,7 @@ class TorchEngine:
     def forward(self, model: str, items: Sequence[Item]) -> BatchResult:
         images = np.stack([cast(_Array, item.prepared) for item in items])
         with haste.num_hyperplanes([item.level for item in items]), haste.recording() as record:
-            logits = _infer(self._loaded[model].network, images)
+            logits = infer(self._loaded[model].network, images)
         report = haste.FlopReport.from_record(record)
         probabilities = _softmax(logits)
         classes = self._records[model].classes
@@ -168,15 +168,6 @@ class TorchEngine:
             for row, item, flops in zip(probabilities, items, report.images, strict=True)
         )
         return BatchResult(results, report.compression_ratios)
-
-
-def _infer(network: nn.Module, images: _Array) -> _Array:
-    """The logits; a network that could not be compiled computes them in torch."""
-    if isinstance(network, CompiledModel):
-        return network.infer(images)
-    with torch.inference_mode():
-        logits: _Array = network(torch.from_numpy(images)).float().numpy()
-    return logits
 
 
 def _softmax(logits: _Array) -> _Array:

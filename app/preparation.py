@@ -16,17 +16,24 @@ from app.uploads import at_index
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """A network's input, and the seconds that its stages took; None where nothing was to be decoded."""
+class Stages:
+    """Seconds that an image took until it could wait; None where nothing was to be decoded."""
 
-    prepared: Prepared
-    decode_seconds: float | None = None
-    preprocess_seconds: float | None = None
+    decode: float | None = None
+    preprocess: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Of all of it."""
-        return (self.decode_seconds or 0.0) + (self.preprocess_seconds or 0.0)
+        """Of both."""
+        return (self.decode or 0.0) + (self.preprocess or 0.0)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A network's input, and what it took to make."""
+
+    prepared: Prepared
+    stages: Stages = Stages()
 
 
 class Preparation:
@@ -67,7 +74,7 @@ class Preparation:
         """started: when the decoding began."""
         decoded = time.perf_counter()
         prepared = self._engine.prepare(model, image)
-        return Decoded(prepared, decoded - started, time.perf_counter() - decoded)
+        return Decoded(prepared, Stages(decoded - started, time.perf_counter() - decoded))
 
 
 def _unwrapped(outcome: Decoded | BaseException, index: int, of: int) -> Decoded:

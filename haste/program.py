@@ -63,25 +63,11 @@ class CompiledModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) float32 on the CPU -> (N, O); anything else goes to the network itself."""
-        if images.ndim != 4 or images.dtype != torch.float32 or images.device.type != "cpu":
-            return self.network(images)  # type: ignore[no-any-return]
-        program = self._program(tuple(images.shape[1:]))
+        fits = images.ndim == 4 and images.dtype == torch.float32 and images.device.type == "cpu"
+        program = self.program(tuple(images.shape[1:])) if fits else None
         if program is None:
             return self.network(images)  # type: ignore[no-any-return]
         return torch.from_numpy(program.run(images.detach().contiguous().numpy(), self.forms))
-
-    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same of an array, without a gradient.
-
-        And without a call of torch: behind a native call, which leaves nothing of its code in the processor's caches,
-        a few of them take longer than a layer.
-        """
-        program = self._program(images.shape[1:])
-        if program is not None:
-            return program.run(np.ascontiguousarray(images), self.forms)
-        with torch.inference_mode():
-            logits: NDArray[np.float32] = self.network(torch.from_numpy(images)).numpy()
-        return logits
 
     def layers(self, images: Tensor) -> list[Layer]:
         """The operations for images of this size. ValueError without a program."""
@@ -96,12 +82,12 @@ class CompiledModel(nn.Module):
         return [LayerTime(layer.operation.name, *(ns / 1e9 for ns in row)) for layer, row in rows]
 
     def _native_program(self, images: Tensor) -> "Program":
-        program = self._program(tuple(images.shape[1:]))
+        program = self.program(tuple(images.shape[1:]))
         if program is None:
             raise ValueError("there is no native program of this model: its layers cannot be timed")
         return program
 
-    def _program(self, shape: tuple[int, ...]) -> "Program | None":
+    def program(self, shape: tuple[int, ...]) -> "Program | None":
         """The program of this image size under the present settings; None where there can be none."""
         settings = tuple(m.network_config for m in self._converted)
         with self._making:
@@ -121,6 +107,19 @@ class CompiledModel(nn.Module):
         except NotTraceable as reason:
             _log.warning("no native program: %s; the reference computes", reason)
             return None
+
+
+def infer(model: nn.Module, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logits (N, O) of images (N, C, H, W), without a gradient.
+
+    And without a call of torch where the model is compiled: behind a native call, which leaves nothing of its code in
+    the processor's caches, a few of them take longer than a layer.
+    """
+    if isinstance(model, CompiledModel) and (program := model.program(images.shape[1:])) is not None:
+        return program.run(np.ascontiguousarray(images), model.forms)
+    with torch.inference_mode():
+        logits: NDArray[np.float32] = model(torch.from_numpy(images)).float().numpy()
+    return logits
 
 
 class Program:

@@ -99,7 +99,7 @@ def _result(choice: Choice, answer: Answer, started: float) -> Classification:
             reduction=flops.reduction,
         ),
         timing_ms=TimingAnswer(
-            decode=_ms(answer.prepare_seconds),
+            decode=_ms(answer.stages.seconds),
             queue=_ms(done.queue_seconds),
             forward=_ms(done.forward_seconds),
             total=_ms(time.perf_counter() - started),

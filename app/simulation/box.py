@@ -16,7 +16,7 @@ from app.plan import Batch
 from app.simulation.run import Answered, Run, agreements
 
 REQUEST_SECONDS = 0.003
-"""What a request takes beside the forward, its client on the same cores; `simulation-x86_64.json` holds it to a box."""
+"""What a request takes beside its forward, the client on the same cores; chosen on simulation-x86_64.json."""
 
 _MODEL = "simulated"
 _NEVER = float("inf")

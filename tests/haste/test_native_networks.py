@@ -76,7 +76,7 @@ def test_dense_and_exact_are_what_eager_torch_gives(drawn: tuple[nn.Module, Tens
 def native(model: nn.Module, x: Tensor) -> CompiledModel:
     compiled = compiled_of(model, threads=2)
     assert isinstance(compiled, CompiledModel)
-    assert compiled._program(tuple(x.shape[1:])) is not None
+    assert compiled.program(tuple(x.shape[1:])) is not None
     return compiled
 
 
