@@ -8,6 +8,9 @@
 #include <pthread.h>
 #include <unistd.h>
 #endif
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 namespace HASTE_NAMESPACE {
 namespace {
@@ -94,6 +97,7 @@ void Pool::run(const std::function<void(int)>& work) {
   if (workers_.empty()) return work(0);
   failure_ = nullptr;
   work_ = &work;
+  keep_apart();
   left_.store(threads(), std::memory_order_relaxed);
   const uint64_t round = round_of(ticket_.load(std::memory_order_relaxed)) + 1;
   {
@@ -106,6 +110,18 @@ void Pool::run(const std::function<void(int)>& work) {
     if (spins < SPINS) pause();
     else std::this_thread::yield();
   if (failure_) std::rethrow_exception(failure_);
+}
+
+void Pool::keep_apart() {
+#ifdef __linux__
+  const int core = sched_getcpu();
+  if (core == left_out_) return;
+  left_out_ = core;
+  cpu_set_t cores;
+  if (core < 0 || sched_getaffinity(0, sizeof cores, &cores) || CPU_COUNT(&cores) < threads()) return;
+  CPU_CLR(core, &cores);
+  for (std::thread& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof cores, &cores);
+#endif
 }
 
 void Pool::help(uint64_t round) {

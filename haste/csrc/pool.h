@@ -28,10 +28,14 @@ class Pool {
  private:
   explicit Pool(int threads);
   void serve();
+  // Let the workers run on any core that the caller may, but not on the one where it is. To Linux a halted core of a virtual
+  // machine does not look idle: it wakes a worker behind its caller, and for milliseconds both share one core of two.
+  void keep_apart();
   // Do shares of this round until none is left to begin.
   void help(uint64_t round);
   std::vector<std::thread> workers_;
   const std::function<void(int)>* work_ = nullptr;
+  int left_out_ = -1;                // the core that the workers keep off
   std::atomic<uint64_t> ticket_{0};  // the round, and the next share of it: whoever moves it on owns that share
   std::atomic<int> left_{0};         // shares of this round that are not done
   std::exception_ptr failure_;

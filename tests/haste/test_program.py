@@ -1,9 +1,11 @@
 """Laws of the native engine: every implementation does what the reference does, on odd shapes and at every level."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -320,6 +322,21 @@ def test_programs_that_run_at_once_take_turns_and_keep_their_results() -> None:
         alone = [model(x) for model in compiled]
         together = list(pool.map(lambda i: compiled[i % 2](x), range(40)))
     assert all(torch.equal(y, alone[i % 2]) for i, y in enumerate(together))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux wakes a thread on its waker's core")
+def test_threads_of_a_program_keep_off_one_core_its_callers() -> None:
+    model = Network(16, 8, 3, 1, 1).eval()
+    convert_(model)
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        pytest.skip("one core is every thread's")
+    with torch.no_grad():
+        compiled_of(model, threads=2)(torch.randn(1, 2, 5, 5))
+    others = [os.sched_getaffinity(int(task.name)) for task in Path("/proc/self/task").iterdir()]
+    kept_off = [cores - other for other in others if other != cores]
+    assert kept_off
+    assert all(len(core) == 1 for core in kept_off)
 
 
 def test_a_model_keeps_programs_of_the_newest_image_sizes_alone() -> None:
