@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,12 @@ def read_label(body: bytes) -> Reading:
 
 
 def export(model: str, folder: Path) -> tuple[str, ...]:
-    """Write the dense network for batches of any size, and what goes before it, into `folder`; its classes."""
+    """Write the dense network for batches of any size, and what goes before it, into `folder`; its classes.
+
+    ValueError where nothing writes ONNX.
+    """
+    if find_spec("onnx") is None:
+        raise ValueError("onnx is not installed: pip install 'haste-edge[bench]'")
     network, record = load_pretrained(model)
     about = {"classes": record.classes, "side": record.input_size, "mean": record.mean, "std": record.std}
     (folder / "network.json").write_text(json.dumps(about), encoding="utf-8")

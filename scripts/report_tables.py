@@ -46,10 +46,9 @@ def _overload(report: Report) -> str:
 
 
 def _litserve(report: Report) -> str:
-    least = report["command"]["rate"].partition(":")[0]
-    rows = [
-        (name, *(f"{rate:.0f}" if rate else f"under {least}" for rate in held)) for name, held in report["held"].items()
-    ]
+    least, most, _ = (float(part) for part in report["command"]["rate"].split(":"))
+    cells = {0.0: f"under {least:.0f}", most: f"{most:.0f} or more"}
+    rows = [(name, *(cells.get(rate, f"{rate:.0f}") for rate in held)) for name, held in report["held"].items()]
     rounds = tuple(f"round {number + 1}" for number in range(len(rows[0]) - 1))
     bound = f"{float(report['command']['p99_ms']):.0f} ms"
     peer = report["peer"]
