@@ -8,9 +8,6 @@
 #include <pthread.h>
 #include <unistd.h>
 #endif
-#ifdef __linux__
-#include <sched.h>
-#endif
 
 namespace HASTE_NAMESPACE {
 namespace {
@@ -38,8 +35,8 @@ inline void pause() {
 
 }  // namespace
 
-Pool::Pool(int threads) {
-  for (int i = 1; i < threads; i++) workers_.emplace_back([this] { serve(); });
+Pool::Pool(int threads) : workers_(threads - 1) {
+  for (Worker& own : workers_) own.thread = std::thread([this, &own] { serve(own); });
 }
 
 namespace {
@@ -97,12 +94,12 @@ void Pool::run(const std::function<void(int)>& work) {
   if (workers_.empty()) return work(0);
   failure_ = nullptr;
   work_ = &work;
-  keep_apart();
   left_.store(threads(), std::memory_order_relaxed);
   const uint64_t round = round_of(ticket_.load(std::memory_order_relaxed)) + 1;
   {
     std::lock_guard<std::mutex> lock(mutex_);  // or a thread that is about to sleep would miss it
     ticket_.store(round * ROUND, std::memory_order_release);
+    keep_apart();
   }
   wake_.notify_all();
   help(round);
@@ -115,12 +112,13 @@ void Pool::run(const std::function<void(int)>& work) {
 void Pool::keep_apart() {
 #ifdef __linux__
   const int core = sched_getcpu();
-  if (core == left_out_) return;
-  left_out_ = core;
-  cpu_set_t cores;
-  if (core < 0 || sched_getaffinity(0, sizeof cores, &cores) || CPU_COUNT(&cores) < threads()) return;
-  CPU_CLR(core, &cores);
-  for (std::thread& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof cores, &cores);
+  for (Worker& one : workers_) {
+    const pthread_t id = one.thread.native_handle();
+    if (!one.asleep || one.moved || core < 0 || pthread_getaffinity_np(id, sizeof one.cores, &one.cores)) continue;
+    cpu_set_t others = one.cores;
+    CPU_CLR(core, &others);
+    one.moved = CPU_COUNT(&others) && !pthread_setaffinity_np(id, sizeof others, &others);
+  }
 #endif
 }
 
@@ -139,13 +137,19 @@ void Pool::help(uint64_t round) {
   }
 }
 
-void Pool::serve() {
+void Pool::serve(Worker& own) {
   const auto round = [this] { return round_of(ticket_.load(std::memory_order_acquire)); };
   for (uint64_t seen = 0;;) {
     for (int spins = 0; round() == seen && spins < SPINS; spins++) pause();
     if (round() == seen) {
       std::unique_lock<std::mutex> lock(mutex_);
+      own.asleep = true;
       wake_.wait(lock, [&] { return round() != seen; });
+      own.asleep = false;
+#ifdef __linux__
+      if (own.moved) pthread_setaffinity_np(pthread_self(), sizeof own.cores, &own.cores);
+#endif
+      own.moved = false;
     }
     seen = round();
     help(seen);

@@ -10,6 +10,10 @@
 #include <thread>
 #include <vector>
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 namespace HASTE_NAMESPACE {
 
 class Pool {
@@ -26,16 +30,22 @@ class Pool {
   void run(const std::function<void(int)>& work);
 
  private:
+  struct Worker {
+    std::thread thread;
+    bool asleep = false, moved = false;  // guarded by mutex_, as is
+#ifdef __linux__
+    cpu_set_t cores;  // where it may run again once it has woken, if it was moved
+#endif
+  };
   explicit Pool(int threads);
-  void serve();
-  // Let the workers run on any core that the caller may, but not on the one where it is. To Linux a halted core of a virtual
-  // machine does not look idle: it wakes a worker behind its caller, and for milliseconds both share one core of two.
+  void serve(Worker& own);
+  // Let who sleeps wake on any of its cores but the caller's. To Linux a halted core of a virtual machine does not look
+  // idle: it would wake a worker behind its caller, and for milliseconds both would share one core of two.
   void keep_apart();
   // Do shares of this round until none is left to begin.
   void help(uint64_t round);
-  std::vector<std::thread> workers_;
+  std::vector<Worker> workers_;
   const std::function<void(int)>* work_ = nullptr;
-  int left_out_ = -1;                // the core that the workers keep off
   std::atomic<uint64_t> ticket_{0};  // the round, and the next share of it: whoever moves it on owns that share
   std::atomic<int> left_{0};         // shares of this round that are not done
   std::exception_ptr failure_;

@@ -49,9 +49,17 @@ static inline dvec high_double(vec v) {
 //   store_lanes: stores the chosen lanes one after the other, as well as their numbers, each plus base; LANES of both are
 //   written. Returns how many were chosen.
 #if defined(__AVX512F__)
-static inline unsigned nonzero(vec v) { return _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ); }
+// By way of a general register: GCC 12, short of registers, stores a mask's 16 bits and reads 32 of them back.
+static inline unsigned bits_of(__mmask16 mask) {
+  unsigned bits = mask;
+  __asm__("" : "+r"(bits));
+  return bits;
+}
+static inline unsigned nonzero(vec v) {
+  return bits_of(_mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ));
+}
 static inline unsigned not_within(vec v, float edge) {
-  return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(edge), _CMP_NLE_UQ);
+  return bits_of(_mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(edge), _CMP_NLE_UQ));
 }
 static inline int store_lanes(float* values, uint16_t* numbers, vec v, unsigned lanes, int base) {
   const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

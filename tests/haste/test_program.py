@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -324,19 +326,40 @@ def test_programs_that_run_at_once_take_turns_and_keep_their_results() -> None:
     assert all(torch.equal(y, alone[i % 2]) for i, y in enumerate(together))
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux wakes a thread on its waker's core")
-def test_threads_of_a_program_keep_off_one_core_its_callers() -> None:
-    model = Network(16, 8, 3, 1, 1).eval()
-    convert_(model)
+def _seconds_and_core(thread: int) -> tuple[float, int]:
+    """The processor time that a thread of this process has had, and the core where it ran last (proc(5))."""
+    task = Path(f"/proc/self/task/{thread}")
+    return int((task / "schedstat").read_text().split()[0]) / 1e9, int((task / "stat").read_text().split()[-14])
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="only Linux wakes a thread on its waker's core")
+def test_a_thread_of_a_program_wakes_off_its_callers_core_and_may_then_run_on_all() -> None:
     cores = os.sched_getaffinity(0)
     if len(cores) < 2:
         pytest.skip("one core is every thread's")
+    model = Network(16, 8, 3, 1, 1).eval()
+    convert_(model)
+    x = torch.randn(1, 2, 64, 64)
     with torch.no_grad():
-        compiled_of(model, threads=2)(torch.randn(1, 2, 5, 5))
-    others = [os.sched_getaffinity(int(task.name)) for task in Path("/proc/self/task").iterdir()]
-    kept_off = [cores - other for other in others if other != cores]
-    assert kept_off
-    assert all(len(core) == 1 for core in kept_off)
+        compiled = compiled_of(model, threads=2)
+        compiled(x)
+        others = {int(task.name) for task in Path("/proc/self/task").iterdir()} - {threading.get_native_id()}
+        before = {thread: _seconds_and_core(thread)[0] for thread in others}
+        os.sched_setaffinity(0, {min(cores)})
+        try:
+            woken_at = []
+            for _ in range(30):
+                time.sleep(0.002)  # the worker falls asleep
+                compiled(x)
+                woken_at.append({thread: _seconds_and_core(thread)[1] for thread in others})
+        finally:
+            os.sched_setaffinity(0, cores)
+    worker = max(others, key=lambda thread: _seconds_and_core(thread)[0] - before[thread])
+    assert sum(core[worker] != min(cores) for core in woken_at) > 15
+    deadline = time.monotonic() + 10
+    while os.sched_getaffinity(worker) != cores and time.monotonic() < deadline:
+        time.sleep(0.001)  # it has yet to wake from the last call
+    assert os.sched_getaffinity(worker) == cores
 
 
 def test_a_model_keeps_programs_of_the_newest_image_sizes_alone() -> None:
