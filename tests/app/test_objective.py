@@ -52,6 +52,15 @@ def test_under_load_the_level_goes_down_and_every_trace_says_so(client: Client, 
     assert client.sample("haste_controller_pressure_ratio", model="small") > 0.1
 
 
+def test_a_change_of_the_level_is_one_log_line_with_its_cause(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "app.service")
+    crowd(client, 500)
+    for _ in range(3):
+        assert client.classify(PNG).json()["L"]["used"] == 8
+    lines = [record.getMessage() for record in caplog.records if "the controller moves" in record.getMessage()]
+    assert lines == ["the controller moves model small from L = 12 down to 8, because of the rate"]
+
+
 def test_a_level_that_is_asked_for_is_a_contract_and_min_L_a_bound_under_load(client: Client) -> None:
     crowd(client, 500)
     for query, used in (("?L=dense", "dense"), ("?L=12", 12), ("?min_L=10", 10), ("?min_L=exact", "exact")):
