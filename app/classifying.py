@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from starlette.types import Scope
+
 from app.admission import Admission
 from app.afterwards import Afterwards
 from app.asked import Done, Wanted
+from app.connection_state import not_before
 from app.contract import Prepared
 from app.dispatch import Dispatcher
 from app.errors import Busy, InvalidParameter
@@ -51,9 +54,9 @@ class Classifying:
         self._afterwards = afterwards
 
     @contextmanager
-    def inference(self) -> Iterator[Tally]:
+    def inference(self, scope: Scope) -> Iterator[Tally]:
         """Around a request for an inference: counts it under the model that the tally names, by how it ends."""
-        tally, started, error = Tally(), self.arrived(), None
+        tally, started, error = Tally(), self.arrived(scope), None
         self._metrics.in_flight.inc()
         try:
             yield tally
@@ -99,9 +102,9 @@ class Classifying:
             self._dispatcher.refused(wanted, 1)
             raise
 
-    def arrived(self) -> float:
+    def arrived(self, scope: Scope) -> float:
         """When a request that is looked at now came, on the clock of time.perf_counter; not later than it did."""
-        return self._dispatcher.arrived()
+        return self._dispatcher.arrived(not_before(scope))
 
     async def classify(self, encoded: Sequence[bytes], choice: Choice, arrived: float) -> list[Answer]:
         """Decode all images at once, queue them together, wait for all.

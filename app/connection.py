@@ -1,7 +1,9 @@
 """One connection of the server: bounded in bytes and in time at every point, strict, its errors in the one shape."""
 
 import asyncio
+import math
 import select
+import time
 from asyncio.events import TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,6 +73,7 @@ class Connection(HttpToolsProtocol):
         self._limits, self._draining, self._on_refusal = limits, draining, on_refusal
         self.app_state = app_state | {CONNECTION: self}
         self.spare = False  # over the limit: answered once, and only if it asks a probe
+        self.answered_at = -math.inf
         self._answers = _Answers(self)
         self._timer: TimerHandle | None = None
         self._unread_timer: TimerHandle | None = None  # while writing is paused, whatever else is waited for
@@ -183,6 +186,7 @@ class Connection(HttpToolsProtocol):
     # What the server and the answers tell
 
     def on_response_complete(self) -> None:
+        self.answered_at = time.perf_counter()
         if self._deaf and not self.pipeline:  # what came behind this request was refused
             self.close()
         else:

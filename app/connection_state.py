@@ -1,5 +1,6 @@
 """What the application may know of the connection that a request came on."""
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -24,6 +25,13 @@ class ConnectionState(Protocol):
     def gone(self) -> bool:
         """Whether nobody will read an answer any more."""
 
+    @property
+    def answered_at(self) -> float:
+        """When the answer before this request left, on the clock of time.perf_counter; -inf for the first one.
+
+        A client that waits for its answers asked no sooner, and one that does not waits for its turn until then.
+        """
+
     def watch(self, leave: Callable[[], None]) -> None:
         """Let `leave`, and no other from now on, be called once the client is gone."""
 
@@ -32,6 +40,12 @@ def connection_of(scope: Scope) -> ConnectionState | None:
     """The connection of a request; None where another server runs the application."""
     connection: ConnectionState | None = scope.get("state", {}).get(CONNECTION)
     return connection
+
+
+def not_before(scope: Scope) -> float:
+    """What a request cannot have come before, as far as its connection tells, on the clock of time.perf_counter."""
+    connection = connection_of(scope)
+    return -math.inf if connection is None else connection.answered_at
 
 
 def has_arrived(scope: Scope) -> bool:

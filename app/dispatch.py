@@ -96,9 +96,12 @@ class Dispatcher:
         finally:
             self._withdraw(jobs)
 
-    def arrived(self) -> float:
-        """When a request that is looked at now came, on the clock of time.perf_counter; not later than it did."""
-        return self._in_place.earliest(time.perf_counter())
+    def arrived(self, not_before: float) -> float:
+        """When a request that is looked at now came, on the clock of time.perf_counter; not later than it did.
+
+        not_before: what it cannot have come before.
+        """
+        return max(not_before, self._in_place.earliest(time.perf_counter()))
 
     def answered(self, now: float, done: Done) -> None:
         """An answer leaves; what comes after learns from it."""

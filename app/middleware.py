@@ -12,7 +12,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.afterwards import Afterwards
-from app.connection_state import connection_of
+from app.connection_state import connection_of, not_before
 from app.errors import INTERNAL, ServiceError, answer_service_error, error_response
 from app.log import accepted_request_id, request_id
 from app.metrics import UNMATCHED, Metrics
@@ -37,10 +37,10 @@ class RequestMiddleware:
         app: ASGIApp,
         metrics: Metrics,
         afterwards: Afterwards,
-        arrived: Callable[[], float],
+        arrived: Callable[[float], float],
         direct: Mapping[tuple[str, str], APIRoute],
     ) -> None:
-        """arrived: when a request that is looked at now came, on the clock of time.perf_counter.
+        """arrived: when a request that is looked at now came, of what it cannot have come before; time.perf_counter's.
 
         direct: by method and path, routes that are served without the router and its layers.
         """
@@ -51,7 +51,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = self._arrived()
+        started = self._arrived(not_before(scope))
         identity = accepted_request_id(Headers(scope=scope).get(HEADER))
         token = request_id.set(identity)
         connection = connection_of(scope)

@@ -45,8 +45,8 @@ async def classify(request: Request) -> Response:
     An explicit `L` is used or the request is refused. One bad image refuses the request and is named by its index.
     """
     service = service_of(request)
-    started = service.classifying.arrived()
-    with service.classifying.inference() as tally:
+    started = service.classifying.arrived(request.scope)
+    with service.classifying.inference(request.scope) as tally:
         check_may_use(request)
         query = from_text(request.query_params.multi_items())
         parser = body_parser(request.headers.get("content-type", ""), service.upload_limits)
@@ -57,7 +57,7 @@ async def classify(request: Request) -> Response:
         least = choice.before_body() if parser.has_parameters else choice
         with service.classifying.admit(least, named=named, there=there) as hold:
             body = await read_body(request, parser.max_bytes, service.upload_limits.body_timeout_ms, hold)
-            arrived = service.classifying.arrived()
+            arrived = service.classifying.arrived(request.scope)
             with service.repository.using(choice.model.name) if named else nullcontext():
                 upload = await _parsed(service, parser, body)
                 if parser.has_parameters:

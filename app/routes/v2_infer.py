@@ -29,12 +29,12 @@ async def infer(request: Request) -> Response:
     The request's parameter `haste_l` is the level of all its images. The answer's `haste_l` is the one that was used.
     """
     service, limits = service_of(request), service_of(request).upload_limits
-    with service.classifying.inference() as tally:
+    with service.classifying.inference(request.scope) as tally:
         info = model_of(request)
         tally.model = info.name
         with service.classifying.admit(choice_of({}, info, service.engine).before_body()) as hold:
             body = await read_body(request, limits.max_request_bytes, limits.body_timeout_ms, hold)
-            arrived = service.classifying.arrived()
+            arrived = service.classifying.arrived(request.scope)
             parse = partial(_parse, service, info, body, request.headers.get(_HEADER_LENGTH))
             with service.repository.using(info.name):
                 asked, prepared = await service.decoders.run(parse)
