@@ -13,6 +13,9 @@ Times: TypeAlias = NDArray[np.float64]
 """(N,) float64, ascending, seconds from the start, read-only; at most `MOST_ARRIVALS`."""
 
 MOST_ARRIVALS = 10_000_000
+MOST_SECONDS = 7 * 86_400
+"""Of a trace: a week. Simulations step through all of it, and it is shown by the second."""
+
 _TURN_SECONDS, _SWAY_SECONDS = 30.0, 11.0
 
 
@@ -115,6 +118,10 @@ def _time(cell: str, last: float, where: str) -> float:
         raise ValueError(f"{where}: {cell!r} is not a time in seconds, 0 or more")
     if value < last:
         raise ValueError(f"{where}: {cell} comes after {last:g}; times must ascend")
+    if value > MOST_SECONDS:
+        raise ValueError(
+            f"{where}: {cell} is over {MOST_SECONDS} s, a week; times count from the start: subtract the first one"
+        )
     return value
 
 
@@ -129,6 +136,8 @@ def _check(rate: float, seconds: float, peak: float) -> None:
     for name, value in (("rate", rate), ("seconds", seconds)):
         if not 0 < value < math.inf:
             raise ValueError(f"{name} must be a positive, finite number, not {value}")
+    if seconds > MOST_SECONDS:
+        raise ValueError(f"{seconds:g} s is over a week, {MOST_SECONDS} s; lower --duration")
     if peak * seconds > MOST_ARRIVALS:
         raise ValueError(
             f"rate {rate:g} for {seconds:g} s is over {MOST_ARRIVALS} arrivals; lower one of them: --rate or --duration"

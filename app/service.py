@@ -30,7 +30,7 @@ from app.repository import Repository
 from app.schemas import Explained
 from app.settings import Settings
 from app.state import State, Steering
-from app.state_file import read_state, write_state
+from app.state_file import initial_state, read_state, write_state
 from app.uploads import UploadLimits
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ class Service:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.settings, self.engine = settings, engine
         self.names = tuple(info.name for info in engine.models)
-        state = read_state(settings.state_file, engine, _objective(settings, engine))
+        objective = _objective(settings, engine)
+        state = read_state(settings.state_file, engine, objective)
         self.metrics = Metrics(self.names, engine.build, state.controller.slo_seconds)
         self.statistics, self.afterwards = Statistics(self.names), Afterwards()
         self.upload_limits = UploadLimits(
@@ -62,7 +63,7 @@ class Service:
         self.explaining = Explaining(engine, preparation, settings.explain_per_minute)
         self.admission = Admission(settings.max_requests_in_flight, settings.max_bytes_in_flight)
         turn = asyncio.Lock()
-        self._steer(state, turn)
+        self._steer(initial_state(engine, objective), state, turn)
         self.repository = Repository(
             engine, self._thread, self.metrics, self.steering.method, self.refresh, self.dispatcher.standstill, turn
         )
@@ -79,10 +80,10 @@ class Service:
         self._warned: dict[str, str | None] = {}
         self._describe()
 
-    def _steer(self, state: State, turn: asyncio.Lock) -> None:
-        """The state, the controller that lowers L under it, and the queue before the engine."""
+    def _steer(self, start: State, state: State, turn: asyncio.Lock) -> None:
+        """The state, the controller that lowers L under it, and the queue before the engine; start: the settings'."""
         settings, engine = self.settings, self.engine
-        save = partial(write_state, settings.state_file)
+        save = partial(write_state, settings.state_file, start)
         self.steering = Steering(engine, self._thread, turn, state, save)
         self.controller = Controller(
             self.names, self.steering.level, self.steering.objective, settings.max_batch_images

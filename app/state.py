@@ -47,10 +47,25 @@ class State:
         return own.merge or self.merge, self.tolerance if own.tolerance is None else own.tolerance
 
     def values(self) -> dict[str, object]:
-        """As plain values, for the wire and the state file."""
+        """As plain values, for the wire."""
         plain: dict[str, object] = {name: getattr(self, name) for name in ("version", *_FIELDS)}
         models = {name: asdict(own) for name, own in self.models.items()}
         return plain | {"controller": asdict(self.controller), "models": models}
+
+    def changes(self, start: "State") -> dict[str, object]:
+        """The version, and of the values those that are not `start`'s: what a patch would make of it."""
+        found: dict[str, object] = {name: getattr(self, name) for name in _FIELDS}
+        models = {name: _unlike(asdict(own), asdict(start.models[name])) for name, own in self.models.items()}
+        return {
+            "version": self.version,
+            **_unlike(found, {name: getattr(start, name) for name in _FIELDS}),
+            "controller": _unlike(asdict(self.controller), asdict(start.controller)),
+            "models": {name: own for name, own in models.items() if own},
+        }
+
+
+def _unlike(own: Mapping[str, object], other: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in own.items() if value != other[name]}
 
 
 def changed(state: State, patch: ConfigPatch) -> State:

@@ -39,8 +39,12 @@ def read_state(path: Path | None, engine: Engine, objective: Objective) -> State
     return replace(state, version=version)
 
 
-def write_state(path: Path | None, state: State) -> None:
-    """Replace the file, which only its owner may read; a crash leaves the old one or the new one, whole."""
+def write_state(path: Path | None, start: State, state: State) -> None:
+    """Replace the file, which only its owner may read; a crash leaves the old one or the new one, whole.
+
+    start: the settings' own. Only what differs is kept, so that a setting which nobody changed since holds when it is
+    given another value.
+    """
     if path is None:
         return
     fresh = path.with_name(path.name + ".new")
@@ -48,7 +52,7 @@ def write_state(path: Path | None, state: State) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         with os.fdopen(os.open(fresh, flags, _OWNER_ONLY), "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), _OWNER_ONLY)  # also where a crash left one with other rights
-            json.dump(state.values(), file)
+            json.dump(state.changes(start), file)
             file.flush()
             os.fsync(file.fileno())
         _move(fresh, path)

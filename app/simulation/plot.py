@@ -31,11 +31,12 @@ def draw(rows: Sequence[Row], slo_ms: int, path: Path) -> None:
     first = [second for row in own for second in row.seconds]
     names = list(dict.fromkeys(name for second in first for name in second.levels))
     shares_by_level = [[second.levels.get(name, 0) / max(1, second.answered) for second in first] for name in names]
-    level.stackplot(range(len(first)), *shares_by_level, labels=[f"L={name}" for name in names], step="post")
+    if names:
+        level.stackplot(range(len(first)), *shares_by_level, labels=[f"L={name}" for name in names], step="post")
     for axes, text in ((attained, "in time, %"), (latency, "p95, ms"), (depth, "queue"), (level, "levels")):
         axes.set(ylabel=text, ylim=(0, None))
         axes.grid(alpha=0.3)
-    for axes in (attained, latency, level):
+    for axes in (attained, latency, *([level] if names else [])):
         axes.legend(loc="lower left", fontsize="small")
     level.set(xlabel="time, s", title=f"levels of: {shown}")
     figure.savefig(path, dpi=130)

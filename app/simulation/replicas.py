@@ -27,13 +27,13 @@ def play(box: Box, arrivals: Times, replicas: int, seed: int) -> Run:
 def needed(box: Box, arrivals: Times, seed: int, told: Callable[[int, float], None]) -> int | None:
     """The least number of boxes that answer 99 % of what is offered in time; None where 10,000 do not.
 
-    `told` hears of each number that is tried, and its attainment.
+    `told` hears of each number that is tried, and its attainment. Boxes that nothing comes to are enough.
     """
 
     def enough(replicas: int) -> bool:
         attainment = play(box, arrivals, replicas, seed).attainment
         told(replicas, attainment)
-        return attainment >= _ENOUGH
+        return not attainment < _ENOUGH
 
     least = most = _too_few(box, arrivals) + 1
     while not enough(most):

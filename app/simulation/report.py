@@ -1,5 +1,6 @@
 """How a simulation is shown: a table with a row a rate and policy, or the number of boxes that each policy needs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,14 +17,17 @@ Needed = tuple[float | None, Mapping[str, int | None]]
 
 @dataclass(frozen=True)
 class Row:
-    """One rate under one policy; shares of what was offered, but `kept` of what was accepted; times in ms."""
+    """One rate under one policy; shares of what was offered, but `kept` of what was accepted; times in ms.
+
+    None where there is nothing to take it of.
+    """
 
     rate: float | None
     policy: str
     offered: int
-    attainment: float
-    kept: float
-    effective: float
+    attainment: float | None
+    kept: float | None
+    effective: float | None
     p50_ms: float | None
     p99_ms: float | None
     levels: Mapping[str, int]
@@ -32,8 +36,13 @@ class Row:
 
 def row_of(rate: float | None, policy: str, run: Run) -> Row:
     p50, p99 = (_ms(run.percentile(share)) for share in (0.5, 0.99))
-    shares = run.attainment, run.kept, run.effective
-    return Row(rate, policy, len(run.offered), *shares, p50, p99, run.levels(), run.seconds())
+    attainment, kept, effective = (_told(share) for share in (run.attainment, run.kept, run.effective))
+    levels, seconds = run.levels(), run.seconds()
+    return Row(rate, policy, len(run.offered), attainment, kept, effective, p50, p99, levels, seconds)
+
+
+def _told(share: float) -> float | None:
+    return None if math.isnan(share) else share
 
 
 def _ms(seconds: float | None) -> float | None:
@@ -54,7 +63,7 @@ def print_rows(rows: Sequence[Row], replicas: int, console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("L")
     for row in rows:
-        shares = [f"{share:.1%}" for share in (row.attainment, row.kept, row.effective)]
+        shares = ["-" if share is None else f"{share:.1%}" for share in (row.attainment, row.kept, row.effective)]
         times = ["-" if value is None else f"{value:.1f}" for value in (row.p50_ms, row.p99_ms)]
         levels = ", ".join(f"{level} {count / sum(row.levels.values()):.0%}" for level, count in row.levels.items())
         table.add_row(rate_text(row.rate), row.policy, str(row.offered), *shares, *times, levels)

@@ -1,5 +1,6 @@
 """What became of simulated arrivals, and what that is worth."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,19 +56,19 @@ class Run:
 
     @property
     def attainment(self) -> float:
-        """Answered in time / offered."""
-        return len(self._in_time()) / max(1, len(self.offered))
+        """Answered in time / offered; NaN where nothing was, as for the other shares."""
+        return _share(len(self._in_time()), len(self.offered))
 
     @property
     def kept(self) -> float:
         """Answered in time / answered."""
-        return len(self._in_time()) / max(1, len(self.answered))
+        return _share(len(self._in_time()), len(self.answered))
 
     @property
     def effective(self) -> float:
         """Answered in time with the dense network's class / offered; expected, by the agreement of each level."""
         counts = Counter(one.level for one in self._in_time())
-        return sum(count * self._agreement(level) for level, count in counts.items()) / max(1, len(self.offered))
+        return _share(sum(count * self._agreement(level) for level, count in counts.items()), len(self.offered))
 
     def _agreement(self, level: Level) -> float:
         """Of the level; of the next one that merges less where it was not measured."""
@@ -102,6 +103,10 @@ class Run:
         """All of it as if it were one second."""
         depth, p95 = max(self.depths, default=0), self.percentile(0.95)
         return Second(len(self.offered), len(self.answered), len(self._in_time()), depth, p95, self.levels())
+
+
+def _share(part: float, whole: int) -> float:
+    return part / whole if whole else math.nan
 
 
 def agreements(points: Sequence[Point]) -> dict[Level, float]:

@@ -1,8 +1,10 @@
 #include "pool.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <tuple>
+#include <utility>
 
 #ifdef __unix__
 #include <pthread.h>
@@ -112,13 +114,14 @@ void Pool::run(const std::function<void(int)>& work) {
 void Pool::keep_apart() {
 #ifdef __linux__
   const int core = sched_getcpu();
-  for (Worker& one : workers_) {
-    const pthread_t id = one.thread.native_handle();
-    if (!one.asleep || one.moved || core < 0 || pthread_getaffinity_np(id, sizeof one.cores, &one.cores)) continue;
-    cpu_set_t others = one.cores;
-    CPU_CLR(core, &others);
-    one.moved = CPU_COUNT(&others) && !pthread_setaffinity_np(id, sizeof others, &others);
-  }
+  const auto waits = [](const Worker& one) { return one.asleep && !one.moved; };
+  if (core < 0 || std::none_of(workers_.begin(), workers_.end(), waits)) return;
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) || CPU_COUNT(&cores) < 2) return;
+  cores_ = cores;
+  CPU_CLR(core, &cores);
+  for (Worker& one : workers_)
+    if (waits(one)) one.moved = !pthread_setaffinity_np(one.thread.native_handle(), sizeof cores, &cores);
 #endif
 }
 
@@ -147,9 +150,11 @@ void Pool::serve(Worker& own) {
       wake_.wait(lock, [&] { return round() != seen; });
       own.asleep = false;
 #ifdef __linux__
-      if (own.moved) pthread_setaffinity_np(pthread_self(), sizeof own.cores, &own.cores);
+      const bool moved = std::exchange(own.moved, false);
+      const cpu_set_t cores = cores_;
+      lock.unlock();
+      if (moved) pthread_setaffinity_np(pthread_self(), sizeof cores, &cores);
 #endif
-      own.moved = false;
     }
     seen = round();
     help(seen);

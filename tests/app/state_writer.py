@@ -13,14 +13,15 @@ class _Values:
     def __init__(self, version: int) -> None:
         self._version = version
 
-    def values(self) -> dict[str, object]:
+    def changes(self, _: State) -> dict[str, object]:
         return {"version": self._version, "L": self._version % 32 + 1}
 
 
 def write_for_ever(path: Path, version: int, told: Connection) -> None:
     """Write versions after `version`, and tell each one once it is written."""
-    write = cast(Callable[[Path, State], None], write_state)
+    write = cast(Callable[[Path, State, State], None], write_state)
     while True:
         version += 1
-        write(path, cast(State, _Values(version)))
+        values = cast(State, _Values(version))
+        write(path, values, values)
         told.send(version)

@@ -92,6 +92,12 @@ def test_more_than_ten_million_arrivals_are_refused_before_they_are_made() -> No
             by_name(name, 1e6, 100, 0)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_more_than_a_week_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"1e\+06 s is over a week, 604800 s; lower --duration"):
+        by_name(name, 0.001, 1e6, 0)
+
+
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"arrivals are poisson, .*, not 'uniform'"):
         by_name("uniform", 1, 1, 0)
@@ -122,6 +128,7 @@ def test_a_file_of_times_is_read_with_or_without_a_header(tmp_path: Path, text: 
         ("time\n-1\n", r"line 2: '-1' is not a time"),
         ("nan\n", r"line 1: 'nan' is not a time"),
         ("0\n3\n2\n", r"line 3: 2 comes after 3; times must ascend"),
+        ("0\n1732867200\n", r"line 2: 1732867200 is over 604800 s, a week; .*: subtract the first"),
         ("time,label\n", r"no times in it"),
         ("", r"no times in it"),
     ],

@@ -8,19 +8,23 @@ import random
 import stat
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app.config_patch import parse_patch
 from app.errors import EngineFailure
 from app.service import Service
 from app.settings import Settings
+from app.state import changed
 from app.state_file import initial_state, read_state, write_state
 from tests.app.frontiers import ON
 from tests.app.harness import FakeEngine
 from tests.app.state_writer import write_for_ever
 
 KILLS = 20
+START = initial_state(FakeEngine(), ON)
 
 
 def test_the_objective_that_the_file_holds_is_an_edge_of_the_durations(tmp_path: Path) -> None:
@@ -61,7 +65,7 @@ def test_what_a_crash_left_behind_does_no_harm(tmp_path: Path) -> None:
     left.write_text('{"version": 9, "L"' * 1000)
     left.chmod(0o644)
     assert read_state(path, FakeEngine(), ON).version == 1
-    write_state(path, initial_state(FakeEngine(), ON))
+    write_state(path, START, START)
     assert json.loads(path.read_text())["version"] == 1
     assert not left.exists()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -71,7 +75,7 @@ def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     old = os.umask(0)
     try:
-        write_state(path, initial_state(FakeEngine(), ON))
+        write_state(path, START, START)
     finally:
         os.umask(old)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -85,7 +89,7 @@ def test_what_fails_after_the_change_is_made_does_not_say_that_it_was_not(
             raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail_on_folders)
-    write_state(tmp_path / "state.json", initial_state(FakeEngine(), ON))
+    write_state(tmp_path / "state.json", START, START)
     assert json.loads((tmp_path / "state.json").read_text())["version"] == 1
     assert "Input/output error" in caplog.text
 
@@ -101,7 +105,7 @@ def test_a_folder_that_cannot_be_opened_leaves_the_old_state(tmp_path: Path, mon
 
     monkeypatch.setattr(os, "open", refuse_folders)
     with pytest.raises(EngineFailure, match="not made: Too many open files"):
-        write_state(path, initial_state(FakeEngine(), ON))
+        write_state(path, START, START)
     assert path.read_text() == "old"
 
 
@@ -110,5 +114,28 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     target.write_text("mine")
     (tmp_path / "state.json.new").symlink_to(target)
     with pytest.raises(EngineFailure, match="could not be saved"):
-        write_state(tmp_path / "state.json", initial_state(FakeEngine(), ON))
+        write_state(tmp_path / "state.json", START, START)
     assert target.read_text() == "mine"
+
+
+def test_the_file_holds_what_was_changed_and_a_setting_that_nobody_changed_holds_anew(tmp_path: Path) -> None:
+    path, engine = tmp_path / "state.json", FakeEngine()
+    patch = parse_patch({"L": 10, "controller": {"slo_ms": 70}, "models": {"small": {"tolerance": 0.2}}}, engine)
+    write_state(path, START, changed(START, patch))
+    held = {"version": 2, "L": 10, "controller": {"slo_ms": 70}, "models": {"small": {"tolerance": 0.2}}}
+    assert json.loads(path.read_text()) == held
+    found = read_state(path, engine, replace(ON, enabled=False, slo_ms=30))
+    assert (found.L, found.controller.slo_ms, found.controller.enabled) == (10, 70, False)
+
+
+def test_a_value_that_was_changed_to_none_is_held_as_none(tmp_path: Path) -> None:
+    path, engine = tmp_path / "state.json", FakeEngine()
+    write_state(path, START, changed(START, parse_patch({"tolerance": None}, engine)))
+    assert read_state(path, engine, ON).tolerance is None
+
+
+def test_a_model_of_which_nothing_was_changed_may_be_taken_away(tmp_path: Path) -> None:
+    path, both = tmp_path / "state.json", FakeEngine("small", "other")
+    start = initial_state(both, ON)
+    write_state(path, start, changed(start, parse_patch({"models": {"small": {"L": 9}}}, both)))
+    assert read_state(path, FakeEngine("small"), ON).level("small") == 9

@@ -102,6 +102,15 @@ def test_the_picture_holds_every_policy_and_names_whose_levels_it_shows(
     assert level.get_title() == "levels of: controller"
 
 
+def test_boxes_that_nothing_comes_to_have_no_share_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    simulate(
+        "--rate", "1", "--replicas", "10000", "--plot", str(tmp_path / "s.png"), "--json", str(tmp_path / "s.json")
+    )
+    assert "%" not in capsys.readouterr().out
+    assert [row["attainment"] for row in json.loads((tmp_path / "s.json").read_text())["rows"]] == [None] * 3
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_picture_is_drawn_where_dense_is_configured_too(tmp_path: Path) -> None:
     simulate("--rate", "50", "--L", "dense", "--plot", str(tmp_path / "s.png"))
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")

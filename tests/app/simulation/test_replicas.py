@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.arrivals import poisson
+from app.arrivals import constant, poisson
 from app.simulation import replicas
 from app.simulation.box import Box, simulate
 from app.simulation.replicas import needed, play, policies
@@ -49,6 +49,10 @@ def test_the_number_found_is_enough_and_one_less_is_not() -> None:
     assert found is not None
     assert play(BOX, arrivals, found, 3).attainment >= 0.99
     assert play(BOX, arrivals, found - 1, 3).attainment < 0.99
+
+
+def test_a_load_of_nothing_needs_one_box() -> None:
+    assert needed(BOX, constant(0.5, 1)[1:], 3, nobody) == 1
 
 
 def test_where_no_number_is_enough_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
