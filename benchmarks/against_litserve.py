@@ -20,6 +20,7 @@ from app.load.schedule import parse_rates
 from app.load.sender import offer
 from app.load.summary import Summary, summarise
 from app.load.target import Target
+from benchmarks.overload_loads import go_first
 from benchmarks.reports import write
 from benchmarks.servers import export, peer_versions, running, servers
 from haste.models import DEFAULT
@@ -59,6 +60,7 @@ def compare(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """A row for every round, server and rate that was tried; a server climbs up to the first rate it does not hold."""
     rates = parse_rates(args.rate)
     payloads = read_images(args.images, export(DEFAULT, folder))
+    go_first()
     contenders = servers(args.python, folder)
     rows = []
     for number in range(args.rounds):

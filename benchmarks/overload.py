@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.calibrator import read_points
-from benchmarks.overload_loads import Bench, raise_priority
+from benchmarks.overload_loads import Bench, go_first
 from benchmarks.reports import write
 from benchmarks.servers import calibrated, running, servers
 from haste.bench.rows import stored
@@ -68,7 +68,7 @@ def service(images: Path) -> Iterator[Bench]:
         file = calibrated(Path(name))
         settings = {"HASTE_CALIBRATION": str(file)}
         with running(ours, 2.0, Path(name) / "server.log", settings) as target, httpx.Client() as client:
-            yield Bench(target, client, images, read_points(file), client_first=raise_priority())
+            yield Bench(target, client, images, read_points(file), client_first=go_first())
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
@@ -31,20 +30,19 @@ _ENOUGH = 0.99
 _STEPS = 6
 _SINGLES = 200  # requests one after another, the first tenth not timed
 _LEVELS = ("exact", 20, 16, 12, 8)
-_PRIORITY, _GROUP = -10, Path("/proc/self/autogroup")
 
 
-def raise_priority() -> bool:
-    """Whether this process may go before the server on the cores that they share: its lateness would count.
+def go_first() -> bool:
+    """Whether this process, unlike those that it starts, may run before all others on the cores that it shares.
 
-    Where Linux groups processes by session, the group has a priority of its own and the process's counts inside it.
+    A client that waits for its turn sends late. As one process among many, however nice the others are, it waits for
+    the next tick of the system's clock: 3 to 4 ms at p99 beside a busy server, where this leaves .3 to .4.
     """
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
-        with suppress(FileNotFoundError):
-            _GROUP.write_text(str(_PRIORITY))
-        return True
-    return False
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except (PermissionError, AttributeError):  # only Linux has it
+        return False
+    return True
 
 
 def labelled(payloads: list[Payload]) -> list[Payload]:

@@ -1,6 +1,7 @@
 """The reports of the service's benchmarks as Markdown: one section each, with the command that wrote it."""
 
 from collections.abc import Callable, Mapping
+from statistics import fmean
 from typing import Any
 
 from result_tables import NOTE, RESULTS, command_of, read, results, table
@@ -33,7 +34,7 @@ def _overload(report: Report) -> str:
             row["policy"],
             f"{row['rate']:.0f}",
             f"{row['attainment']:.1%}",
-            "-" if row["kept"] is None else f"{row['kept']:.1%}",
+            _share(row["kept"]),
             f"{row['effective_accuracy']:.1%}",
             *(_whole(row[name]) for name in ("p50_ms", "p99_ms")),
         )
@@ -41,8 +42,14 @@ def _overload(report: Report) -> str:
         if row["load"] != "search"
     ]
     text = f"The objective is {report['slo_ms']} ms, four times a dense request; the capacity is what dense holds, "
-    text += f"{report['capacity']:.0f} images a second. In time and right are shares of the offered."
+    text += f"{report['capacity']:.0f} images a second. In time and right are shares of the offered. Times count from "
+    late = max(row["lateness_p99_ms"] for row in report["rows"])
+    text += f"when the client should have sent; it was at most {late:.1f} ms late itself, at p99."
     return f"{text}\n\n{table(head, rows)}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 def litserve(report: Report) -> str:
@@ -50,13 +57,22 @@ def litserve(report: Report) -> str:
     rates = [row["rate"] for row in report["rows"]]
     least, most = min(rates), max(rates)
     cells = {0.0: f"under {least:.0f}", most: f"{most:.0f} or more"}
-    rows = [(name, *(cells.get(rate, f"{rate:.0f}") for rate in held)) for name, held in report["held"].items()]
-    rounds = tuple(f"round {number + 1}" for number in range(len(rows[0]) - 1))
+    rows = [
+        (name, *(cells.get(rate, f"{rate:.0f}") for rate in held), _right(report, name))
+        for name, held in report["held"].items()
+    ]
+    rounds = tuple(f"round {number + 1}" for number in range(len(rows[0]) - 2))
     bound = f"{float(report['command']['p99_ms']):.0f} ms"
     peer = report["peer"]
     text = "The highest Poisson rate, images a second, of which 99 % of the offered are answered within "
-    text += f"{bound}. LitServe {peer['litserve']} with ONNX Runtime {peer['onnxruntime']}, as processes x threads."
-    return f"{text}\n\n{table(('server', *rounds), rows)}"
+    text += f"{bound}. LitServe {peer['litserve']} with ONNX Runtime {peer['onnxruntime']}, as processes x threads. "
+    text += "Right is a share of the answers at rates that were held; `haste` chooses its level, all others are dense."
+    return f"{text}\n\n{table(('server', *rounds, 'right'), rows)}"
+
+
+def _right(report: Report, server: str) -> str:
+    held = [row["accuracy"] for row in report["rows"] if row["server"] == server and row["holds"]]
+    return _share(fmean(held) if held else None)
 
 
 def _overhead(report: Report) -> str:

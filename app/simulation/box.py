@@ -16,7 +16,9 @@ from app.plan import Batch
 from app.simulation.run import Answered, Run, agreements
 
 REQUEST_SECONDS = 0.003
-"""What a request takes beside its forward, the client on the same cores; chosen on simulation-x86_64.json."""
+"""What a request takes beside its forward, the client on the same cores; chosen on two cores of an Intel Xeon.
+
+What it is worth elsewhere, `benchmarks.against_simulation` says: simulation-x86_64.json."""
 
 _MODEL = "simulated"
 _NEVER = float("inf")

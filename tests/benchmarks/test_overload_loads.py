@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from app.load.images import Payload
 from app.load.outcomes import Outcomes
 from app.load.summary import summarise
-from benchmarks import overload_loads
-from benchmarks.overload_loads import kept, labelled, raise_priority
+from benchmarks.overload_loads import go_first, kept, labelled
 
 SUMMARY = summarise(Outcomes(np.array([0.0, 1.0])), 50)
 
@@ -23,20 +21,16 @@ def test_images_without_a_label_are_refused() -> None:
         labelled([known, unknown])
 
 
-def test_a_process_goes_first_with_its_group_and_one_that_may_not_goes_on_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def refuse(*_: int) -> None:
+def test_a_process_goes_first_where_it_may_and_what_it_starts_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(os, "setpriority", refuse)
-    assert not raise_priority()
-    monkeypatch.setattr(os, "setpriority", lambda *_: None)
-    monkeypatch.setattr(overload_loads, "_GROUP", group := tmp_path / "autogroup")
-    assert raise_priority()
-    assert group.read_text() == "-10"
-    monkeypatch.setattr(overload_loads, "_GROUP", tmp_path / "no such folder" / "autogroup")
-    assert raise_priority()
+    asked = list[tuple[object, ...]]()
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *words: asked.append(words))
+    assert go_first()
+    assert [policy for _, policy, _ in asked] == [os.SCHED_FIFO | os.SCHED_RESET_ON_FORK]
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    assert not go_first()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ def report(tried: list[tuple[float, bool]]) -> dict[str, object]:
         "command": {"rate": "whatever was asked", "p99_ms": "100.0"},
         "peer": {"litserve": "1", "onnxruntime": "2"},
         "held": {"haste": [max(held, default=0.0)]},
-        "rows": [{"rate": rate, "holds": holds} for rate, holds in tried],
+        "rows": [{"server": "haste", "rate": rate, "holds": holds, "accuracy": 0.9} for rate, holds in tried],
     }
 
 
@@ -24,4 +24,4 @@ def report(tried: list[tuple[float, bool]]) -> dict[str, object]:
     ],
 )
 def test_a_climb_that_nothing_ended_is_told_as_a_lower_bound(tried: list[tuple[float, bool]], cell: str) -> None:
-    assert f"| haste | {cell} |" in litserve(report(tried))
+    assert f"| haste | {cell} | {'90.0%' if tried[0][1] else '-'} |" in litserve(report(tried))
