@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from threading import Event
 
 from torch import nn
 
@@ -14,9 +15,13 @@ from haste.dataset import SAMPLES, read_photos
 from haste.models import WeightsRecord
 from haste.program import CompiledModel
 
-__all__ = ["Calibrator", "parse_level", "read_points"]
+__all__ = ["Calibrator", "images_of", "parse_level", "read_points"]
 _log = logging.getLogger(__name__)
 _LEVELS: tuple[haste.Level, ...] = ("dense", "exact", 20, 16, 12, 8)
+
+
+class _Hurried(Exception):
+    """Raised out of a calibration that nobody waits for any more."""
 
 
 class Calibrator:
@@ -27,6 +32,7 @@ class Calibrator:
         self._file = file
         self._measured = None if file is None else Measured.load(file)
         self._seconds = seconds
+        self._hurried = Event()
         self._applied: dict[str, tuple[Calibration, Measured]] = {}
         self.refused: dict[str, str] = {}  # by model, why the file does not fit it
         self._batches = tuple(dict.fromkeys(min(size, most_images) for size in (1, 2, 4, most_images)))
@@ -60,11 +66,24 @@ class Calibrator:
         if self._seconds <= 0:
             return None
         _log.info("model %s is being calibrated, for about %.0f s", record.name, self._seconds)
-        found = calibrate(
-            network, read_photos(SAMPLES, record), levels=_LEVELS, batches=self._batches, seconds=self._seconds
-        )
+        photos, batches = read_photos(SAMPLES, record), self._batches
+        try:
+            found = calibrate(
+                network, photos, levels=_LEVELS, batches=batches, seconds=self._seconds, progress=self._check
+            )
+        except _Hurried:
+            _log.info("the calibration of model %s is given up, since the service ends", record.name)
+            return None
         _log.info("model %s is calibrated after %.1f s: %s", record.name, found.seconds, _frontier_text(found))
         return self._remember(record.name, "start", found)
+
+    def hurry(self) -> None:
+        """Give up what is being measured, within a second or the time of one turn; from another thread."""
+        self._hurried.set()
+
+    def _check(self, _: int) -> None:
+        if self._hurried.is_set():
+            raise _Hurried
 
     def _use_file(self, network: CompiledModel, name: str, measured: Measured) -> Calibration:
         network.forms = measured.form
@@ -80,6 +99,11 @@ class Calibrator:
 def read_points(file: Path) -> tuple[Point, ...]:
     """What a calibration file measured of the network; ValueError where it is none."""
     return _points(Measured.load(file))
+
+
+def images_of(file: Path) -> int:
+    """On how many images the agreement in a calibration file was measured; ValueError as above."""
+    return Measured.load(file).images
 
 
 def _points(found: Measured) -> tuple[Point, ...]:

@@ -17,7 +17,7 @@ from app.memory import return_large_blocks, settle, unsettle
 from app.notify import Notifier
 from app.server import Server
 from app.service import Service
-from app.settings import Settings, faults
+from app.settings import Settings, faults, unknown
 from app.tls import tls_context
 
 _log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = Settings(**given)
         log.configure(settings.log_level)
+        for name, remedy in unknown(os.environ).items():
+            _log.warning("%s is no setting and does nothing: %s", name, remedy)
         return_large_blocks()
         tls = tls_context(settings.tls_certificate, settings.tls_key)
         notifier = Notifier.of(os.environ)

@@ -177,6 +177,9 @@ class Engine(Protocol):
     def load(self, model: str, merge: str, tolerance: float | None) -> None:
         """Make the model ready to answer at full speed, merging by this rule; raises when that is not possible."""
 
+    def hurry(self) -> None:
+        """The service ends: a `load` need not be at full speed any more; called from another thread."""
+
     def unload(self, model: str) -> None:
         """Free what `load` made; nothing happens where nothing is loaded."""
 

@@ -107,6 +107,9 @@ class TorchEngine:
         side = self._records[model].input_size
         self.forward(model, [Item(np.zeros((3, side, side), np.float32), level, 1)])
 
+    def hurry(self) -> None:
+        self._calibrator.hurry()
+
     def unload(self, model: str) -> None:
         self._loaded.pop(model, None)
 

@@ -64,7 +64,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn names it
-        self._service.draining = True
+        self._service.drain()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
@@ -99,7 +99,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, stop listening, finish."""
-        self._service.draining = True
+        self._service.drain()
         self._supervision.stopping()
         for connection in tuple(self.server_state.connections):
             if isinstance(connection, Connection):

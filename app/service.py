@@ -171,9 +171,14 @@ class Service:
         self.on_loaded()
         self.loaded = True
 
+    def drain(self) -> None:
+        """Be ready no more, and let a calibration that is being measured go: nobody will use it."""
+        self.draining = True
+        self.engine.hurry()
+
     async def stop(self) -> None:
         """Finish what was accepted, then end the threads."""
-        self.draining = True
+        self.drain()
         self.dispatcher.close()
         await asyncio.wait(self._tasks)  # how they ended was told
         loop = asyncio.get_running_loop()

@@ -1,9 +1,11 @@
 """Every knob of the service, once: its default, its unit in the name, and what it does."""
 
+import difflib
 import ipaddress
 import math
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.cgroup import cpu_quota
 
 _MIB = 2**20
+_PREFIX, _ELSEWHERE = "HASTE_", ("HASTE_IMPLEMENTATION", "HASTE_LOAD_KEY")
+"""Of the variables, and those that others read: the method's kernel, `haste load`."""
 _PIXEL_BYTES, _PARSED_COPIES = 20, 3
 """What decoding takes of a pixel, and parsing of a body, at most."""
 
@@ -38,7 +42,11 @@ def _names(value: Any) -> Any:
 
 
 def _level(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+    if not isinstance(value, str) or value in ("exact", "dense"):
+        return value
+    if not (value.isascii() and value.isdecimal()):
+        raise ValueError("must be a whole number, exact or dense")
+    return int(value)
 
 
 def _cpus_default(help_text: str) -> Any:
@@ -49,6 +57,18 @@ def _cpus_default(help_text: str) -> Any:
         description=help_text,
         json_schema_extra={"default_text": "the CPU quota"},
     )
+
+
+def unknown(environment: Iterable[str]) -> dict[str, str]:
+    """Variables that look like settings and are none, each with what to do; upper and lower case are alike."""
+    known = [*(f"{_PREFIX}{name.upper()}" for name in Settings.model_fields), *_ELSEWHERE]
+    names = sorted(name for name in environment if name.upper().startswith(_PREFIX) and name.upper() not in known)
+    return {name: _nearest(name, known) for name in names}
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name.upper(), known, 1, 0.75)
+    return f"is {near[0]} meant?" if near else "unset it; docs/settings.md lists all settings"
 
 
 def faults(error: ValidationError) -> list[str]:
@@ -66,7 +86,7 @@ class Settings(BaseSettings):
     """Read from environment variables `HASTE_<NAME>`; an empty variable counts as absent."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HASTE_",
+        env_prefix=_PREFIX,
         env_ignore_empty=True,
         frozen=True,
         extra="ignore",

@@ -30,13 +30,24 @@ def read_state(path: Path | None, engine: Engine, objective: Objective) -> State
         return state
     try:
         if not path.exists():
+            _check_folder(path.parent)
             return state
         values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or "version" not in values:
+            raise ValueError("it holds no version, so no service wrote it; take another name, or delete it")
         version = int(values.pop("version"))
         state = changed(state, parse_patch(values, engine))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidParameter, RecursionError) as error:
         raise ValueError(f"state file {path}: {error}") from None
     return replace(state, version=version)
+
+
+def _check_folder(folder: Path) -> None:
+    """ValueError where no state could be written: the first change would be too late to say so."""
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}; make it, or change HASTE_STATE_FILE")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"this user may not write into {folder}; let it, or change HASTE_STATE_FILE")
 
 
 def write_state(path: Path | None, start: State, state: State) -> None:

@@ -99,9 +99,8 @@ class Calibration:
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from error
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise ValueError(
-                f"{path}: not what `haste calibrate` of this version writes: {type(error).__name__}: {error}"
-            ) from error
+            what = f"no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path}: not what `haste calibrate` of this version writes: {what}") from error
 
 
 def _parse(data: dict[str, Any]) -> Calibration:

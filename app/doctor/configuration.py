@@ -1,31 +1,21 @@
 """The settings in the environment: names that no setting has, values that do not fit."""
 
-import difflib
 from collections.abc import Iterable
 
 from pydantic import ValidationError
 
 from app.doctor.check import Check, note, problem
-from app.settings import Settings, faults
-
-_PREFIX = "HASTE_"
-_ELSEWHERE = ("HASTE_IMPLEMENTATION",)
-"""Settings of the method's own, which the service does not read itself."""
+from app.settings import Settings, faults, unknown
 
 
 def check_names(environment: Iterable[str]) -> list[Check]:
     """One for every variable that looks like a setting and is none; upper and lower case are alike."""
-    known = [*(f"{_PREFIX}{name.upper()}" for name in Settings.model_fields), *_ELSEWHERE]
-    given = sorted(name for name in environment if name.upper().startswith(_PREFIX))
-    unknown = [name for name in given if name.upper() not in known]
-    if not unknown:
-        return [Check("settings", f"{', '.join(given) or 'none'} set in the environment")]
-    return [problem("settings", f"{name} is no setting and does nothing", _nearest(name, known)) for name in unknown]
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.upper(), known, 1, 0.75)
-    return f"is {near[0]} meant?" if near else "unset it; docs/settings.md lists all settings"
+    given = list(environment)
+    wrong = unknown(given)
+    if not wrong:
+        names = sorted(name for name in given if name.upper().startswith("HASTE_"))
+        return [Check("settings", f"{', '.join(names) or 'none'} set in the environment")]
+    return [problem("settings", f"{name} is no setting and does nothing", remedy) for name, remedy in wrong.items()]
 
 
 def check_values(error: ValidationError) -> list[Check]:

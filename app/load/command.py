@@ -15,10 +15,9 @@ from app.load.report import Row, live_line, print_rows, write_json
 from app.load.schedule import Trace, add_trace_options, traces
 from app.load.sender import MOST_CONNECTIONS, offer, run
 from app.load.summary import summarise
-from app.load.target import Target, check_address, read_answer, served, try_once, wait_until_ready
+from app.load.target import KEY, Target, check_address, read_answer, served, try_once, wait_until_ready
 
 _TIME_OUT_DEADLINES, _LEAST_TIME_OUT_SECONDS = 10, 2.0
-KEY = "HASTE_LOAD_KEY"
 
 
 def add_load(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

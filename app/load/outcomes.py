@@ -25,7 +25,7 @@ class Fate(IntEnum):
 
 _FATES = {
     Fate.UNANSWERED: "unanswered at the end",
-    Fate.NOT_SENT: "not sent: too many in flight",
+    Fate.NOT_SENT: "not sent",
     Fate.TIME_OUT: "client time-out",
     Fate.CONNECTION: "connection failed",
     Fate.UNREADABLE: "unreadable answer",

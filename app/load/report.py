@@ -22,7 +22,7 @@ _COLUMNS = ("rate", "offered", "200", "in time", "p50", "p95", "p99", "right", "
 _CAPTION = (
     "in time: 200 within {:g} ms of the schedule, of the offered. p50, p95, p99: ms from the "
     "schedule, of the answered. right: of the answered. effective: right and in time, of the "
-    "offered. degraded, L: share of the answered, and their mean level."
+    "offered. degraded: of the answered. L: mean level of those whose level is a number."
 )
 
 

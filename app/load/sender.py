@@ -16,6 +16,9 @@ from app.load.target import Target
 T = TypeVar("T")
 
 MOST_CONNECTIONS = 900
+MOST_LATE_SECONDS = 2.0
+"""What is due for longer is not sent any more: a rate that this tool cannot send would have no end."""
+
 _WATCH_SECONDS, _LEAD_SECONDS = 0.5, 0.05
 
 
@@ -55,8 +58,12 @@ class _Sender:
             watching = loop.create_task(self._watch(watch))
             try:
                 for index, scheduled in enumerate(outcomes.scheduled.tolist()):
-                    await asyncio.sleep(self._start + scheduled - loop.time())
-                    self._begin(session, index)
+                    due = self._start + scheduled - loop.time()
+                    if due > -MOST_LATE_SECONDS:
+                        await asyncio.sleep(due)
+                        self._begin(session, index)
+                    else:
+                        self._leave_out(index)
                 if self._tasks:
                     await asyncio.wait(self._tasks)
             finally:
@@ -65,12 +72,15 @@ class _Sender:
                     task.cancel()
                 await asyncio.gather(watching, *self._tasks, return_exceptions=True)
 
+    def _leave_out(self, index: int) -> None:
+        self._outcomes.reached = index + 1
+        self._outcomes.code[index] = Fate.NOT_SENT
+
     def _begin(self, session: aiohttp.ClientSession, index: int) -> None:
-        outcomes = self._outcomes
-        outcomes.reached = index + 1
         if len(self._tasks) >= self._target.connections:
-            outcomes.code[index] = Fate.NOT_SENT
+            self._leave_out(index)
             return
+        self._outcomes.reached = index + 1
         task = asyncio.get_running_loop().create_task(self._send(session, index))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -69,7 +69,10 @@ class Summary:
                 "go first: chrt -f 1 haste load ..."
             )
         if not_sent:
-            found.append(f"{not_sent} arrivals were not sent, since too many requests were in flight: --connections")
+            found.append(
+                f"{not_sent} arrivals were not sent: too many requests were in flight (--connections), "
+                "or this tool was 2 s behind (lower the rate)"
+            )
         if cut := self.codes.get(code_name(Fate.CONNECTION), 0):
             found.append(f"{cut} requests found no service or were cut off by it: did it stop, or is it restarting?")
         return found

@@ -14,6 +14,9 @@ from yarl import URL
 from app.load.images import Payload
 from app.load.outcomes import Reading
 
+KEY = "HASTE_LOAD_KEY"
+"""The environment variable that holds the key of a service that wants one."""
+
 _ABSENT_SECONDS, _LOADING_SECONDS, _POLL_SECONDS = 5.0, 60.0, 0.25
 _KEEP_ALIVE_SECONDS = 4.0  # what is sent as a server closes is lost: ours after 20 s idle, plain uvicorn after 5
 
@@ -95,9 +98,13 @@ async def served(session: aiohttp.ClientSession, base: URL, name: str | None) ->
     """What `GET /models` tells of the model, by default of the first; ValueError where there is none of that name."""
     try:
         async with session.get(base / "models", allow_redirects=False) as answer:
-            models = {model["name"]: model for model in json.loads(await answer.read())["models"]}
+            status, body = answer.status, await answer.read()
+            models = {} if status in (401, 403) else {one["name"]: one for one in json.loads(body)["models"]}
     except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError):
         raise ValueError(f"{base / 'models'} names no models: is this `haste serve`?") from None
+    if not models:
+        remedy = f"; {KEY} must hold its data key" if status == 401 else ""
+        raise ValueError(f"{base / 'models'} answers {status}: {_detail(body)}{remedy}")
     if name is not None and name not in models:
         raise ValueError(f"{base} serves {', '.join(models)}, not {name!r}")
     model: Mapping[str, Any] = models[name] if name is not None else next(iter(models.values()))

@@ -81,6 +81,7 @@ class FakeEngine:
         self.methods: dict[str, tuple[str, float | None]] = {}
         self.seen: list[Image.Image] = []
         self.loaded: set[str] = set()
+        self.hurried = False
         self.loads: list[str] = []
         self.unloads: list[str] = []
         self.calibrations: dict[str, Calibration] = {}
@@ -94,6 +95,9 @@ class FakeEngine:
         self.loaded.add(model)
         self.methods[model] = merge, tolerance
         self.loads.append(model)
+
+    def hurry(self) -> None:
+        self.hurried = True
 
     def unload(self, model: str) -> None:
         self.loaded.discard(model)

@@ -1,6 +1,7 @@
 """Where the service's calibration comes from, and what is said of one that does not fit."""
 
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,3 +121,17 @@ def test_models_show_their_frontier() -> None:
         {"level": "exact", "batch": 1, "median_ms": 7.5, "reduction": 0.58, "agreement": 1.0, "kl": 0.0}
     ]
     assert other["calibration"] is None
+
+
+@native
+def test_a_calibration_that_nobody_waits_for_is_given_up(
+    loaded: tuple[CompiledModel, WeightsRecord], caplog: pytest.LogCaptureFixture
+) -> None:
+    model, record = loaded
+    calibrator = Calibrator(seconds=60.0)
+    calibrator.hurry()
+    begin = time.monotonic()
+    with caplog.at_level(logging.INFO):
+        assert calibrator.apply(model, record) is None
+    assert time.monotonic() - begin < 30
+    assert "is given up, since the service ends" in caplog.text

@@ -239,7 +239,9 @@ def test_a_state_file_keeps_changes_over_a_restart(engine: FakeEngine, tmp_path:
 
 
 def test_a_change_that_cannot_be_saved_is_not_made(engine: FakeEngine, tmp_path: Path) -> None:
-    with serving(engine, state_file=tmp_path / "missing" / "state.json") as client:
+    (folder := tmp_path / "folder").mkdir()
+    with serving(engine, state_file=folder / "state.json") as client:
+        folder.rmdir()
         answer = client.patch({"L": 5, "merge": "mean"})
         assert answer.status_code == 500
         assert "could not be saved" in answer.json()["detail"]

@@ -32,9 +32,11 @@ def stop(running: Live) -> None:
 
 
 def test_after_the_signal_it_is_not_ready_but_serves_each_connection_once_more() -> None:
-    with live(FakeEngine(), drain_ms=1500) as running, running.open(LIVEZ) as kept:
+    with live(engine := FakeEngine(), drain_ms=1500) as running, running.open(LIVEZ) as kept:
         read_answer(kept)
+        assert not engine.hurried
         stop(running)
+        assert engine.hurried
         assert statuses(running.exchange(GET % b"/readyz")) == [503]
         for client in (kept, running.open()):  # an idle one, and a new one
             client.sendall(CLASSIFY)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from app.cli import add_serve, bind
-from app.settings import Settings, available_cpus, cpus
+from app.settings import Settings, available_cpus, cpus, faults, unknown
 from app.settings_doc import settings_markdown
 
 
@@ -26,6 +26,21 @@ def test_settings_come_from_the_environment_and_empty_ones_do_not_count(monkeypa
     assert (settings.port, settings.admin_key, settings.L, settings.models) == (9000, None, 8, ("a", "b"))
     assert settings.threads >= 1
     assert Settings(port=1).port == 1
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_one_that_may_be_meant() -> None:
+    told = unknown(["HASTE_PROT", "HASTE_PORT", "haste_slo_ms", "HASTE_LOAD_KEY", "PATH", "HASTE_BANANA"])
+    assert told == {
+        "HASTE_BANANA": "unset it; docs/settings.md lists all settings",
+        "HASTE_PROT": "is HASTE_PORT meant?",
+    }
+
+
+def test_a_level_that_is_none_is_told_what_a_level_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HASTE_L_MIN", "foo")
+    with pytest.raises(ValidationError) as raised:
+        Settings()
+    assert faults(raised.value) == ["HASTE_L_MIN: must be a whole number, exact or dense"]
 
 
 def test_the_admin_key_does_not_show() -> None:

@@ -139,3 +139,21 @@ def test_a_model_of_which_nothing_was_changed_may_be_taken_away(tmp_path: Path) 
     start = initial_state(both, ON)
     write_state(path, start, changed(start, parse_patch({"models": {"small": {"L": 9}}}, both)))
     assert read_state(path, FakeEngine("small"), ON).level("small") == 9
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[]", "7"])
+def test_a_file_that_no_service_wrote_is_told_as_such(tmp_path: Path, text: str) -> None:
+    (path := tmp_path / "state.json").write_text(text)
+    with pytest.raises(ValueError, match="it holds no version, so no service wrote it"):
+        read_state(path, FakeEngine(), ON)
+
+
+def test_a_folder_that_is_not_there_stops_the_start_and_not_the_first_change(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no folder .*/missing; make it, or change HASTE_STATE_FILE"):
+        read_state(tmp_path / "missing" / "state.json", FakeEngine(), ON)
+
+
+def test_a_folder_that_may_not_be_written_to_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ValueError, match="may not write into"):
+        read_state(tmp_path / "state.json", FakeEngine(), ON)

@@ -19,7 +19,7 @@ class FakeService:
         self.url = ""
         self.status, self.answer = 200, dict(ANSWER)
         self.hold_until = 0
-        self.loading = False
+        self.loading = self.locked = False
         self.redirect: str | None = None
         self.queries: list[dict[str, str]] = []
         self.keys: set[str | None] = set()
@@ -37,6 +37,8 @@ class FakeService:
 
     async def models(self, request: web.Request) -> web.Response:
         self.keys.add(request.headers.get("Authorization"))
+        if self.locked:
+            return web.json_response({"detail": "a key is needed"}, status=401)
         return web.json_response({"models": [{"name": name, "classes": CLASSES} for name in ("first", "second")]})
 
     async def classify(self, request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from aiohttp.test_utils import unused_port
 from yarl import URL
 
 from app.arrivals import Times, constant
+from app.load import sender
 from app.load.images import Payload
 from app.load.outcomes import Fate, Outcomes
 from app.load.sender import offer
@@ -63,6 +65,16 @@ def test_beyond_the_requests_in_flight_an_arrival_is_counted_as_not_sent(service
     assert Counter(outcomes.code.tolist()) == {Fate.TIME_OUT: 4, Fate.NOT_SENT: 6}
     assert outcomes.code[:4].tolist() == [Fate.TIME_OUT] * 4
     assert np.isnan(outcomes.sent).sum() == 6
+
+
+def test_what_is_overdue_is_left_out_and_the_load_ends(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "MOST_LATE_SECONDS", 0.1)
+    service.on_request = lambda: time.sleep(0.001)
+    begin = time.monotonic()
+    outcomes = load(service.url, constant(400_000, 0.5), connections=8)
+    assert time.monotonic() - begin < 10
+    assert outcomes.reached == 200_000
+    assert set(outcomes.code.tolist()) == {200, Fate.NOT_SENT}
 
 
 def test_silence_ends_in_a_time_out_of_the_client(service: FakeService) -> None:

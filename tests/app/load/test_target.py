@@ -110,6 +110,12 @@ def test_the_model_is_the_first_or_the_one_that_is_named(service: FakeService) -
         classes(service, "third")
 
 
+def test_a_service_that_wants_a_key_is_told_as_such(service: FakeService) -> None:
+    service.locked = True
+    with pytest.raises(ValueError, match="/models answers 401: a key is needed; HASTE_LOAD_KEY must hold its data key"):
+        classes(service, None)
+
+
 def test_something_else_than_this_service_is_told(service: FakeService) -> None:
     service.url += "/other"
     with pytest.raises(ValueError, match="names no models"):
