@@ -11,7 +11,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from app.arrivals import Times, poisson
+from app.arrivals import Times, by_name
 from app.contract import Level, Point
 from app.load.schedule import parse_rates
 from app.objective import Objective
@@ -34,16 +34,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="against_simulation", description=__doc__)
     parser.add_argument("--images", type=Path, required=True, metavar="DIR|NPZ", help="labelled, as for haste load")
     parser.add_argument("--slo-ms", type=int, nargs="+", default=[50, 100], metavar="MS", help="(default: %(default)s)")
-    parser.add_argument(
-        "--rate", default="20:140:20", metavar="A:B:STEP", help="images a second (default: %(default)s)"
-    )
+    rates = "images a second (default: 20:140:30 200 400)"
+    parser.add_argument("--rate", nargs="+", default=["20:140:30", "200", "400"], metavar="R|A:B:STEP", help=rates)
+    bursts = "the rate between bursts of four times as much (default: %(default)s)"
+    parser.add_argument("--burst", type=float, nargs="*", default=[50, 100], metavar="R", help=bursts)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every row")
     args = parser.parse_args()
     try:
-        rates = parse_rates(args.rate)
+        loads = [("poisson", rate) for text in args.rate for rate in parse_rates(text)]
+        loads += [("burst", rate) for rate in args.burst]
         with service(args.images) as bench:
-            rows = [row for slo_ms in args.slo_ms for row in _rows(bench, slo_ms, rates, args.seconds)]
+            rows = [row for slo_ms in args.slo_ms for row in _rows(bench, slo_ms, loads, args.seconds)]
             points = [asdict(point) for point in bench.points]
     except (ValueError, OSError, httpx.HTTPError) as error:
         sys.stderr.write(f"against_simulation: {error}\n")
@@ -53,18 +55,18 @@ def main() -> int:
     return 0
 
 
-def _rows(bench: Bench, slo_ms: int, rates: Sequence[float], seconds: float) -> list[dict[str, Any]]:
-    """Every second rate goes through its policies backwards, so that none is always the first."""
+def _rows(bench: Bench, slo_ms: int, loads: Sequence[tuple[str, float]], seconds: float) -> list[dict[str, Any]]:
+    """Every second load goes through its policies backwards, so that none is always the first."""
     bench.slo_ms, rows = slo_ms, []
-    for number, rate in enumerate(rates):
-        times = poisson(rate, seconds, slo_ms + number)
+    for number, (arrival, rate) in enumerate(loads):
+        seed = slo_ms + number
+        times = by_name(arrival, rate, seconds, seed)
         for policy in (CONTROLLER, DENSE)[:: -1 if number % 2 else 1]:
-            bench.load(f"{rate:g}/s within {slo_ms} ms", policy, times)
+            bench.load(f"{arrival} {rate:g}/s within {slo_ms} ms", policy, times)
             measured = {name: bench.rows[-1][name] for name in (*_COMPARED, "levels", "lateness_p99_ms")}
             simulated = simulated_row(bench.points, slo_ms, policy, times)
-            rows.append(
-                {"slo_ms": slo_ms, "rate": rate, "policy": policy, "measured": measured, "simulated": simulated}
-            )
+            told = {"slo_ms": slo_ms, "arrival": arrival, "rate": rate, "seed": seed, "policy": policy}
+            rows.append({**told, "measured": measured, "simulated": simulated})
     return rows
 
 
@@ -85,11 +87,11 @@ def mean_difference(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
     table = Table(title="measured | simulated", box=None, padding=(0, 1, 0, 0))
-    for name in ("objective", "rate", "policy", *_COMPARED):
+    for name in ("objective", "load", "policy", *_COMPARED):
         table.add_column(name)
     for row in rows:
         pairs = [" | ".join(_cell(row[side][name]) for side in ("measured", "simulated")) for name in _COMPARED]
-        table.add_row(f"{row['slo_ms']} ms", f"{row['rate']:g}/s", row["policy"], *pairs)
+        table.add_row(f"{row['slo_ms']} ms", f"{row['arrival']} {row['rate']:g}/s", row["policy"], *pairs)
     Console(width=160).print(table)
 
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,12 @@ from app.objective import CALL_SECONDS, TICK_SECONDS, Objective
 from app.plan import Batch
 from app.simulation.run import Answered, Run, agreements
 
-REQUEST_SECONDS = 0.003
-"""What a request takes beside its forward, the client on the same cores; chosen on two cores of an Intel Xeon.
+REQUEST_SECONDS, REFUSED = 0.0025, 0.1
+"""What a request that is accepted takes beside its forward, the client on the same cores, and the share of that which
+one takes that is refused: chosen on a run of `benchmarks.against_simulation` on two cores of a Zen 4.
 
-What it is worth elsewhere, `benchmarks.against_simulation` says: simulation-x86_64.json."""
+What they are worth in another run says simulation-x86_64.json.
+"""
 
 _MODEL = "simulated"
 _NEVER = float("inf")
@@ -29,8 +32,8 @@ class Box:
     """One box: the calibration of its model, the configured level, the objective, and how its times scatter.
 
     request_seconds: what a request takes of the cores beside the forward, half of it before it can wait in the queue,
-    half for its answer. noise: standard deviation of the logarithm of a batch's time. slowdown: a factor on all of
-    them, which the box does not know beforehand.
+    half for its answer; one that is refused takes a share of it. noise: standard deviation of the logarithm of a
+    batch's time. slowdown: a factor on all of them, which the box does not know beforehand.
     """
 
     points: Sequence[Point]
@@ -76,16 +79,16 @@ class _Simulation:
         self._truth = Latency(box.points)
         self._controller = _controller(box)
         self._batching = Batching[float](self._controller, capacity=box.capacity)
-        self._received: deque[tuple[float, Job[float]]] = deque()  # with the times from which they can wait
+        self._received: deque[tuple[float, Job[Any]]] = deque()  # with the times from which they can wait
         self._loop_free_at = 0.0
         self._running: _Running | None = None
         self.run = Run(box.objective.slo_seconds, agreements(box.points))
 
     def play(self) -> Run:
-        """Every arrival is received and offered, every batch ends; ticks fall between while nothing waits."""
+        """Every arrival is looked at and offered, every batch ends; ticks fall between while nothing waits."""
         tick = TICK_SECONDS
         while self._arrivals or self._received or self._running:
-            arrival = self._arrivals[0] if self._arrivals else _NEVER
+            arrival = max(self._arrivals[0], self._loop_free_at) if self._arrivals else _NEVER
             offer = self._received[0][0] if self._received else _NEVER
             end = self._running.ends if self._running else _NEVER
             now = min(arrival, offer, end, _NEVER if self._running else tick)
@@ -102,34 +105,36 @@ class _Simulation:
             tick = now + TICK_SECONDS
         return self.run
 
-    def _loop(self, now: float) -> float:
-        """Half of what a request takes, once the loop has done what came before; when that is done."""
-        seconds = self._box.request_seconds / 2
+    def _loop(self, now: float, seconds: float) -> float:
+        """So much work, once the loop has done what came before; when that is done."""
         self._loop_free_at = max(now, self._loop_free_at) + seconds
         if self._running:
             self._running.ends += seconds
         return self._loop_free_at
 
     def _receive(self, now: float) -> None:
-        """The service sees a request when its loop comes to it, and counts the deadline from then."""
-        sent, seen = self._arrivals.popleft(), max(now, self._loop_free_at)
-        slo_seconds = self._box.objective.slo_seconds
+        """The service sees a request when its loop comes to it, counts the deadline from then, and may refuse it."""
+        sent, slo_seconds = self._arrivals.popleft(), self._box.objective.slo_seconds
         reserve = self._batching.reserve(slo_seconds)
-        job = Job(_MODEL, None, None, seen, seen + slo_seconds, False, sent, reserve)
-        self._received.append((self._loop(now), job))
+        job: Job[Any] = Job(_MODEL, None, None, now, now + slo_seconds, False, sent, reserve)
+        self.run.offered.append(sent)
+        self.run.depths.append(self._batching.depth())
+        if self._batching.expect(now, [job]) is None:
+            self._received.append((self._loop(now, self._box.request_seconds / 2), job))
+        else:
+            self._loop(now, REFUSED * self._box.request_seconds)
 
     def _offer(self, now: float) -> None:
         _, job = self._received.popleft()
-        self.run.offered.append(job.payload)
-        self._batching.offer(now, [job])
-        self.run.depths.append(self._batching.depth())
+        self._batching.came([job])
+        self._batching.offer(now, [job], expected_since=job.arrived)
 
     def _take(self, now: float) -> None:
         batch, _ = self._batching.take(now)
         if batch is not None:
             scatter = float(np.exp(self._box.noise * self._random.standard_normal()))
             seconds = self._box.slowdown * scatter * self._truth.mixed(batch.levels) + CALL_SECONDS
-            behind = max(0.0, self._loop_free_at - now)  # what the loop has still to do falls into this batch
+            behind = max(0.0, self._loop_free_at - now)  # the loop's work that falls into this batch
             self._running = _Running(batch, now, now + seconds + behind)
 
     def _finish(self, running: _Running, now: float) -> None:
@@ -139,7 +144,7 @@ class _Simulation:
         if not self._batching.empty:
             self._take(now)
         for job, level in zip(running.batch.jobs, running.batch.levels, strict=True):
-            leaves = self._loop(now)
+            leaves = self._loop(now, self._box.request_seconds / 2)
             self._batching.answered(leaves, job.arrived, job.deadline)
             self.run.answered.append(Answered(job.payload, leaves - job.payload, level))
 

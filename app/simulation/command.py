@@ -8,15 +8,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.calibrator import parse_level, read_points
+from app.arrivals import Times
+from app.calibrator import images_of, parse_level, read_points
 from app.load.files import check_files
 from app.load.schedule import Trace, add_trace_options, rate_text, traces
 from app.objective import Objective
 from app.simulation.box import REQUEST_SECONDS, Box, standing_of
 from app.simulation.replicas import MOST, needed, play, policies
-from app.simulation.report import Needed, Row, print_needed, print_rows, row_of
+from app.simulation.report import Row, print_needed, print_rows, row_of
 
 AUTO = "auto"
+_FEW_IMAGES = 200
 
 
 def add_simulate(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,20 +50,27 @@ def run(args: argparse.Namespace) -> None:
     check_files(args.json, args.plot)
     box, replicas = _box(args), _replicas(args.replicas)
     plan = traces(args.arrival, args.rate, args.duration, args.seed)
-    _warn(box)
+    _warn(box, images_of(args.calibration))
     if replicas is None:
         _tell_needed(args, box, plan)
     else:
         _tell_rows(args, box, plan, replicas)
 
 
-def _warn(box: Box) -> None:
-    """Where it is known beforehand that the controller can do nothing, or nothing would be in time."""
+def _warn(box: Box, images: int) -> None:
+    """Where it is known beforehand that the controller can do nothing, or nothing would be in time, or what is guessed.
+
+    images: those that the calibration measured agreement on.
+    """
     standing, console = standing_of(box), Console(stderr=True)
     if standing.off is not None:
         console.print(f"the controller does nothing: {standing.off}", soft_wrap=True, highlight=False)
     if standing.warning is not None:
         console.print(f"the objective cannot be held: {standing.warning}", soft_wrap=True, highlight=False)
+    if images < _FEW_IMAGES:
+        remedy = f"calibrate with --images DIR, of {_FEW_IMAGES} of yours or more"
+        text = f"what a level costs is known from {images} images, so effective is a guess: {remedy}"
+        console.print(text, soft_wrap=True, highlight=False)
 
 
 def _tell_rows(args: argparse.Namespace, box: Box, plan: Sequence[Trace], replicas: int) -> None:
@@ -93,10 +102,18 @@ def _tell(args: argparse.Namespace, rows: Sequence[Row], replicas: int, *, inter
 def _tell_needed(args: argparse.Namespace, box: Box, plan: Sequence[Trace]) -> None:
     if args.plot:
         raise ValueError(f"--plot draws what becomes of a load over time, not --replicas {AUTO}; --json writes that")
-    with Console(stderr=True).status("") as status:
-        found = _search(box, plan, args.seed, status.update)
-    print_needed(found, Console())
-    _write(args, {"needed": [{"rate": rate, "boxes": counts} for rate, counts in found]})
+    found: dict[float | None, Mapping[str, int | None]] = {}
+    interrupted = True
+    try:
+        with Console(stderr=True).status("") as status:
+            for trace in plan:
+                found[trace.rate] = _search(box, trace.times, args.seed, status.update)
+        interrupted = False
+    finally:
+        if found:  # after Ctrl-C too
+            print_needed(tuple(found.items()), Console())
+            needs = [{"rate": rate, "boxes": counts} for rate, counts in found.items()]
+            _write(args, {"interrupted": interrupted, "needed": needs})
 
 
 def _write(args: argparse.Namespace, found: Mapping[str, object]) -> None:
@@ -105,18 +122,16 @@ def _write(args: argparse.Namespace, found: Mapping[str, object]) -> None:
         args.json.write_text(json.dumps({"command": command, **found}, indent=1) + "\n", encoding="utf-8")
 
 
-def _search(box: Box, plan: Sequence[Trace], seed: int, told: Callable[[str], None]) -> list[Needed]:
-    found: list[Needed] = []
-    for trace in plan:
-        counts: dict[str, int | None] = {}
-        for name, own in policies(box).items():
+def _search(box: Box, times: Times, seed: int, told: Callable[[str], None]) -> dict[str, int | None]:
+    """How many boxes each policy needs."""
+    counts: dict[str, int | None] = {}
+    for name, own in policies(box).items():
 
-            def tell(replicas: int, attainment: float, name: str = name) -> None:
-                told(f"{name}: {replicas} boxes, {attainment:.1%} in time")
+        def tell(replicas: int, attainment: float, name: str = name) -> None:
+            told(f"{name}: {replicas} boxes, {attainment:.1%} in time")
 
-            counts[name] = needed(own, trace.times, seed, tell)
-        found.append((trace.rate, counts))
-    return found
+        counts[name] = needed(own, times, seed, tell)
+    return counts
 
 
 def _box(args: argparse.Namespace) -> Box:

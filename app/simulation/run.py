@@ -33,7 +33,7 @@ class Second:
 
 @dataclass
 class Run:
-    """Every arrival in seconds, with the length of the queue behind it, and every answer.
+    """Every arrival in seconds, with the length of the queue that it met, and every answer.
 
     agreement: by level, the share of images whose class is the dense network's; dense is among them.
     """

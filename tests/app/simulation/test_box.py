@@ -40,7 +40,7 @@ def test_counts_add_up() -> None:
     assert run.effective <= run.attainment <= run.kept <= 1
 
 
-@pytest.mark.parametrize("rate", [60, 150, 220])
+@pytest.mark.parametrize("rate", [60, 150, 220, 800])
 def test_what_is_accepted_is_in_time_at_any_load_that_the_loop_can_read(rate: float) -> None:
     for box in (BOX, off(BOX)):
         assert simulate(box, poisson(rate), 1).kept >= 0.99
@@ -53,6 +53,13 @@ def test_under_overload_the_controller_answers_more_than_any_fixed_level_refuses
     lowest = simulate(replace(off(BOX), level=8), arrivals, 1)
     assert steered.attainment > 1.15 * fixed.attainment
     assert steered.attainment >= lowest.attainment - 0.02
+
+
+def test_a_flood_is_refused_for_little_and_costs_few_answers() -> None:
+    full, flooded = (
+        sum(second.in_time for second in simulate(BOX, poisson(rate, 5), 1).seconds()) for rate in (200, 800)
+    )
+    assert flooded > 0.75 * full
 
 
 def test_light_load_is_answered_at_the_configured_level() -> None:

@@ -24,6 +24,7 @@ BOX = Box(points(), "exact", ON)
 @pytest.fixture(autouse=True)
 def calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "read_points", lambda _: tuple(points()))
+    monkeypatch.setattr(command, "images_of", lambda _: 1000)
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +83,26 @@ def test_the_number_of_boxes_is_searched_and_written(tmp_path: Path, capsys: pyt
     (found,) = json.loads(file.read_text())["needed"]
     assert found["rate"] == 200
     assert 1 <= found["boxes"]["controller"] <= found["boxes"]["fixed L=dense"]
+
+
+def test_ctrl_c_shows_and_writes_the_numbers_that_were_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, found = tmp_path / "s.json", iter((2, 3, 4))
+
+    def interrupted(*_: object) -> int:
+        try:
+            return next(found)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(command, "needed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        simulate("--rate", "50:100:50", "--replicas", "auto", "--json", str(file))
+    assert "50/s" in capsys.readouterr().out
+    held = json.loads(file.read_text())
+    assert held["interrupted"] is True
+    assert [list(row["boxes"].values()) for row in held["needed"]] == [[2, 3, 4]]
 
 
 def test_the_title_says_where_some_boxes_stand_for_all(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,3 +174,11 @@ def test_what_the_controller_cannot_do_is_told_before_anything_is_played(capsys:
     assert "the objective cannot be held: one image takes 5.3 ms at L = 8, too long for 3 ms" in err
     simulate("--rate", "20")
     assert "controller does" not in capsys.readouterr().err
+
+
+def test_agreement_of_few_images_is_told_to_be_a_guess(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "images_of", lambda _: 8)
+    simulate("--rate", "50")
+    assert "what a level costs is known from 8 images" in capsys.readouterr().err
