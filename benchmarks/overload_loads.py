@@ -118,12 +118,19 @@ class Bench:
         return statistics.median(taken[_SINGLES // 10 :])
 
     def _capacity(self, seconds: float) -> float:
-        """The highest Poisson rate at which dense with admission keeps 99 % of what is offered, by bisection."""
+        """The highest Poisson rate at which dense with admission keeps 99 % of what is offered, by bisection.
+
+        Two of three turns decide, each with other arrivals: in one a hiccup of the machine can cost the hundredth.
+        """
+
+        def keeps(rate: float, seed: int) -> bool:
+            return (self.load("search", DENSE, poisson(rate, seconds, seed)).attainment or 0) >= _ENOUGH
+
         low, high = 2.0, 2 * 1e3 / (self.slo_ms / _OBJECTIVES)
         for step in range(_STEPS):
-            rate = (low + high) / 2
-            summary = self.load("search", DENSE, poisson(rate, seconds, 100 + step))
-            low, high = (rate, high) if (summary.attainment or 0) >= _ENOUGH else (low, rate)
+            rate, seed = (low + high) / 2, 100 + 3 * step
+            first, second = keeps(rate, seed), keeps(rate, seed + 1)
+            low, high = (rate, high) if (first if first == second else keeps(rate, seed + 2)) else (low, rate)
         return low
 
     def load(self, name: str, policy: object, times: Times) -> Summary:
