@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from threading import Event
 
 from torch import nn
 
@@ -32,7 +31,7 @@ class Calibrator:
         self._file = file
         self._measured = None if file is None else Measured.load(file)
         self._seconds = seconds
-        self._hurried = Event()
+        self._hurried = False  # only looked at: an Event's lock could be held where a signal comes
         self._applied: dict[str, tuple[Calibration, Measured]] = {}
         self.refused: dict[str, str] = {}  # by model, why the file does not fit it
         self._batches = tuple(dict.fromkeys(min(size, most_images) for size in (1, 2, 4, most_images)))
@@ -78,11 +77,11 @@ class Calibrator:
         return self._remember(record.name, "start", found)
 
     def hurry(self) -> None:
-        """Give up what is being measured, within a second or the time of one turn; from another thread."""
-        self._hurried.set()
+        """Give up what is being measured before its next batch; from another thread, or a signal's handler."""
+        self._hurried = True
 
     def _check(self, _: int) -> None:
-        if self._hurried.is_set():
+        if self._hurried:
             raise _Hurried
 
     def _use_file(self, network: CompiledModel, name: str, measured: Measured) -> Calibration:

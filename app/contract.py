@@ -178,7 +178,10 @@ class Engine(Protocol):
         """Make the model ready to answer at full speed, merging by this rule; raises when that is not possible."""
 
     def hurry(self) -> None:
-        """The service ends: a `load` need not be at full speed any more; called from another thread."""
+        """The service ends: a `load` need not be at full speed any more.
+
+        Called from another thread, or by a signal's handler.
+        """
 
     def unload(self, model: str) -> None:
         """Free what `load` made; nothing happens where nothing is loaded."""

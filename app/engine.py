@@ -30,6 +30,7 @@ from app.contract import (
     Shown,
 )
 from app.errors import InvalidParameter
+from app.memory import return_free
 from app.schemas import Explained, Form, LayerTotalAnswer, PatchAnswer, RatioMapAnswer, ShownLayerAnswer
 from haste.config import MAX_HYPERPLANES, MIN_HYPERPLANES, Merge
 from haste.explain import NoSuchPatch
@@ -112,6 +113,7 @@ class TorchEngine:
 
     def unload(self, model: str) -> None:
         self._loaded.pop(model, None)
+        return_free()
 
     def calibration(self, model: str) -> Calibration | None:
         return self._loaded[model].calibration if model in self._loaded else None
@@ -126,6 +128,7 @@ class TorchEngine:
             loaded.config = config
             loaded.calibration = self._calibrator.still_holds(loaded.network, model)
             self._warm_up(model, self._config.num_hyperplanes)
+            return_free()
 
     def prepare(self, model: str, image: Picture) -> Prepared:
         return preprocess_array(image, self._records[model])

@@ -21,6 +21,16 @@ def return_large_blocks() -> None:
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
+def return_free() -> None:
+    """Give back the free pages between what is in use, some milliseconds; nothing happens without glibc.
+
+    For after weights were packed anew: their panels, each too small to be mapped alone, leave gaps all over the heaps.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def settle() -> None:
     """Once everything is loaded: let the garbage collector leave what there is alone, and look less often at the rest.
 

@@ -1,11 +1,12 @@
 """What can be changed while the service runs: values with a version, checked whole, applied between two batches."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 from app.config_patch import parse_patch
 from app.contract import Engine, Level
@@ -52,20 +53,24 @@ class State:
         models = {name: asdict(own) for name, own in self.models.items()}
         return plain | {"controller": asdict(self.controller), "models": models}
 
-    def changes(self, start: "State") -> dict[str, object]:
-        """The version, and of the values those that are not `start`'s: what a patch would make of it."""
+    def changes(self, start: "State", held: Mapping[str, Any]) -> dict[str, object]:
+        """The version, and of the values those that are not `start`'s or are named in `held`, as a patch names them.
+
+        What was changed stays changed where a setting comes to say the same for a while.
+        """
         found: dict[str, object] = {name: getattr(self, name) for name in _FIELDS}
-        models = {name: _unlike(asdict(own), asdict(start.models[name])) for name, own in self.models.items()}
+        models = {name: _unlike(asdict(own), asdict(start.models[name]), ()) for name, own in self.models.items()}
+        objective, first = asdict(start.controller), {name: getattr(start, name) for name in _FIELDS}
         return {
             "version": self.version,
-            **_unlike(found, {name: getattr(start, name) for name in _FIELDS}),
-            "controller": _unlike(asdict(self.controller), asdict(start.controller)),
+            **_unlike(found, first, held),
+            "controller": _unlike(asdict(self.controller), objective, held.get("controller", ())),
             "models": {name: own for name, own in models.items() if own},
         }
 
 
-def _unlike(own: Mapping[str, object], other: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in own.items() if value != other[name]}
+def _unlike(own: Mapping[str, object], other: Mapping[str, object], held: Container[str]) -> dict[str, object]:
+    return {name: value for name, value in own.items() if value != other[name] or name in held}
 
 
 def changed(state: State, patch: ConfigPatch) -> State:

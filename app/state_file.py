@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from app.config_patch import parse_patch
 from app.contract import Engine
@@ -36,6 +37,7 @@ def read_state(path: Path | None, engine: Engine, objective: Objective) -> State
         if not isinstance(values, dict) or "version" not in values:
             raise ValueError("it holds no version, so no service wrote it; take another name, or delete it")
         version = int(values.pop("version"))
+        values["models"] = {name: own for name, own in values.get("models", {}).items() if set(own.values()) != {None}}
         state = changed(state, parse_patch(values, engine))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidParameter, RecursionError) as error:
         raise ValueError(f"state file {path}: {error}") from None
@@ -50,11 +52,21 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"this user may not write into {folder}; let it, or change HASTE_STATE_FILE")
 
 
+def _held(path: Path) -> dict[str, Any]:
+    """What the file names; nothing where it is not there, or no longer what a service wrote."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    fits = isinstance(values, dict) and isinstance(values.get("controller", {}), dict)
+    return values if fits else {}
+
+
 def write_state(path: Path | None, start: State, state: State) -> None:
     """Replace the file, which only its owner may read; a crash leaves the old one or the new one, whole.
 
-    start: the settings' own. Only what differs is kept, so that a setting which nobody changed since holds when it is
-    given another value.
+    start: the settings' own. Only what was changed is kept: a setting that nobody changed holds when it is given
+    another value.
     """
     if path is None:
         return
@@ -63,7 +75,7 @@ def write_state(path: Path | None, start: State, state: State) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         with os.fdopen(os.open(fresh, flags, _OWNER_ONLY), "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), _OWNER_ONLY)  # also where a crash left one with other rights
-            json.dump(state.changes(start), file)
+            json.dump(state.changes(start, _held(path)), file)
             file.flush()
             os.fsync(file.fileno())
         _move(fresh, path)

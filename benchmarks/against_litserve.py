@@ -33,14 +33,14 @@ def main() -> int:
     """Run all rounds, print what each server held, write the rows; 2 with one line where something is in the way."""
     args = _parser().parse_args()
     try:
-        versions = peer_versions(args.python)
+        versions, first = peer_versions(args.python), go_first()
         with TemporaryDirectory(prefix="haste-litserve-") as folder:
             rows = compare(args, Path(folder))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"against_litserve: {error}\n")
         return 2
     Console().print(_table(rows))
-    write(args, {"peer": versions, "held": held(rows), "rows": rows})
+    write(args, {"peer": versions, "client_goes_first": first, "held": held(rows), "rows": rows})
     return 0
 
 
@@ -60,7 +60,6 @@ def compare(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """A row for every round, server and rate that was tried; a server climbs up to the first rate it does not hold."""
     rates = parse_rates(args.rate)
     payloads = read_images(args.images, export(DEFAULT, folder))
-    go_first()
     contenders = servers(args.python, folder)
     rows = []
     for number in range(args.rounds):

@@ -4,7 +4,7 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -27,6 +27,7 @@ _ROUNDS = 3  # of each measurement at least, whatever the time
 _SHARE = 0.6  # of the time for the layers; the rest is for the whole network
 
 Progress = Callable[[int], None]
+Chunk = tuple[Tensor, Tensor]
 
 
 def identity_of(model: CompiledModel) -> Identity:
@@ -62,7 +63,8 @@ def calibrate(
     """Measure, choose the fastest forms, measure the whole network with them; the model uses them from then on.
 
     images: (N, 3, S, S) float32, normalised; taken in turns, repeated where a batch is larger. seconds: the time to
-    take; everything is measured three times at least, which may take longer. progress: called with whole seconds.
+    take; everything is measured three times at least, which may take longer. progress: called before every batch with
+    the whole seconds since the call before, mostly 0.
     ValueError for a model without a native program, or nothing to measure.
     """
     if not isinstance(model, CompiledModel):
@@ -102,12 +104,23 @@ class _Turns:
         turn = 0
         while turn < _ROUNDS or self.elapsed < share * self.seconds:
             for batch in self.batches:
+                self.tell()
                 yield self.images[[(turn * batch + i) % len(self.images) for i in range(batch)]]
             turn += 1
-            whole = int(min(self.elapsed, self.seconds))
-            if self.progress and whole > self.told:
-                self.progress(whole - self.told)
-                self.told = whole
+        self.tell()
+
+    def tell(self) -> None:
+        """Call `progress`, which may raise and so end it all."""
+        whole = int(min(self.elapsed, self.seconds))
+        if self.progress:
+            self.progress(whole - self.told)
+        self.told = whole
+
+    def told_of(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """The same, with a word before each."""
+        for chunk in chunks:
+            self.tell()
+            yield chunk
 
 
 def _time_layers(model: CompiledModel, turns: _Turns, levels: Sequence[Level]) -> tuple[Times, dict[int, float]]:
@@ -182,7 +195,7 @@ def _time_network(model: CompiledModel, turns: _Turns, found: Calibration, level
     for batch in turns.batches:
         model.forms = found.in_batch(batch)
         chunks = zip(turns.images.split(batch), labels.split(batch), strict=True)
-        quality |= {(batch, row.level): row for row in evaluate(model, chunks, levels)}
+        quality |= {(batch, row.level): row for row in evaluate(model, turns.told_of(chunks), levels)}
     model.forms = found.form
     taken: dict[tuple[int, Level], list[float]] = {}
     with torch.inference_mode():

@@ -27,14 +27,17 @@ def play(box: Box, arrivals: Times, replicas: int, seed: int) -> Run:
 def needed(box: Box, arrivals: Times, seed: int, told: Callable[[int, float], None]) -> int | None:
     """The least number of boxes that answer 99 % of what is offered in time; None where 10,000 do not.
 
-    `told` hears of each number that is tried, and its attainment. Boxes that nothing comes to are enough.
+    `told` hears of each number that is tried, and its attainment. One is enough for no arrivals; of so many that the
+    boxes played get none, nothing is known.
     """
 
     def enough(replicas: int) -> bool:
         attainment = play(box, arrivals, replicas, seed).attainment
         told(replicas, attainment)
-        return not attainment < _ENOUGH
+        return attainment >= _ENOUGH
 
+    if not len(arrivals):
+        return 1
     least = most = _too_few(box, arrivals) + 1
     while not enough(most):
         if most == MOST:
@@ -48,8 +51,6 @@ def needed(box: Box, arrivals: Times, seed: int, told: Callable[[int, float], No
 
 def _too_few(box: Box, arrivals: Times) -> int:
     """A number of boxes that could not do half of it, at their fastest level and largest batch; 0 at least."""
-    if not len(arrivals):
-        return 0
     fastest = min(point.median_ms / point.batch for point in box.points) / 1e3 + box.request_seconds / 2
     span = float(arrivals[-1] - arrivals[0]) + box.objective.slo_seconds
     return min(int(len(arrivals) * fastest / span / 2), MOST - 1)

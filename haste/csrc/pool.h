@@ -36,14 +36,15 @@ class Pool {
   };
   explicit Pool(int threads);
   void serve(Worker& own);
-  // Let who sleeps wake on any of the caller's cores but the one where it is. To Linux a halted core of a virtual machine does not look
-  // idle: it would wake a worker behind its caller, and for milliseconds both would share one core of two.
+  // Let who sleeps wake on any of the caller's cores but the one where it is. To Linux a halted core of a virtual
+  // machine does not look idle: it would wake a worker behind its caller, and for milliseconds both would share one
+  // core of two.
   void keep_apart();
   // Do shares of this round until none is left to begin.
   void help(uint64_t round);
   std::vector<Worker> workers_;
 #ifdef __linux__
-  cpu_set_t cores_{};  // the caller's, which are never changed here: what a moved worker gets back; guarded by mutex_
+  cpu_set_t cores_{};  // the last caller's, what a moved worker gets back; guarded by mutex_
 #endif
   const std::function<void(int)>* work_ = nullptr;
   std::atomic<uint64_t> ticket_{0};  // the round, and the next share of it: whoever moves it on owns that share

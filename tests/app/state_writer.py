@@ -1,6 +1,6 @@
 """What `test_state_file` runs in a process and kills: writes one state after another; imports little, to start fast."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
@@ -13,7 +13,7 @@ class _Values:
     def __init__(self, version: int) -> None:
         self._version = version
 
-    def changes(self, _: State) -> dict[str, object]:
+    def changes(self, _: State, __: Mapping[str, object]) -> dict[str, object]:
         return {"version": self._version, "L": self._version % 32 + 1}
 
 

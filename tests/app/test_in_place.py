@@ -168,16 +168,13 @@ def test_every_duration_of_a_request_that_came_while_the_loop_computed_counts_fr
         assert (durations("haste_http_request_duration_seconds_sum", {"route": "/classify"}) or 0.0) > 0.5
 
 
-def test_a_client_that_waits_for_its_answers_is_told_no_more_than_it_waited() -> None:
-    engine, waited = Timed(5.0, seconds=0.05), 0.0
+def test_a_request_is_dated_no_earlier_than_the_answer_before_it_on_its_connection() -> None:
+    engine = Timed(5.0, seconds=0.2)
     with live(engine) as running, running.open() as client:
-        for _ in range(5):
-            asked = time.perf_counter()
-            client.sendall(post(PNG))
+        client.sendall(2 * post(PNG))  # the second is looked at right behind the work of the first
+        for _ in range(2):
             told = json.loads(read_answer(client).partition(b"\r\n\r\n")[2])["timing_ms"]["total"]
-            taken = time.perf_counter() - asked
-            assert 50 <= told <= 1e3 * taken
-            waited += taken
-        assert running.ended("ok") == 5
+            assert 200 <= told < 350
+        assert running.ended("ok") == 2
         durations = running.service.metrics.registry.get_sample_value
-        assert (durations("haste_http_request_duration_seconds_sum", {"route": "/classify"}) or 0.0) < waited + 0.1
+        assert (durations("haste_http_request_duration_seconds_sum", {"route": "/classify"}) or 0.0) < 0.7

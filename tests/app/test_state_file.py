@@ -141,6 +141,21 @@ def test_a_model_of_which_nothing_was_changed_may_be_taken_away(tmp_path: Path) 
     assert read_state(path, FakeEngine("small"), ON).level("small") == 9
 
 
+def test_what_was_changed_stays_changed_where_a_setting_said_the_same_for_a_while(tmp_path: Path) -> None:
+    path, engine = tmp_path / "state.json", FakeEngine()
+    write_state(path, START, changed(START, parse_patch({"L": 10, "controller": {"slo_ms": 70}}, engine)))
+    same = initial_state(engine, replace(ON, slo_ms=70))
+    again = changed(read_state(path, engine, same.controller), parse_patch({"L": 11}, engine))
+    write_state(path, same, again)
+    found = read_state(path, engine, ON)
+    assert (found.L, found.controller.slo_ms) == (11, 70)
+
+
+def test_of_a_file_with_every_value_a_model_without_any_may_be_taken_away(tmp_path: Path) -> None:
+    (path := tmp_path / "state.json").write_text('{"version": 2, "models": {"gone": {"L": null, "merge": null}}}')
+    assert read_state(path, FakeEngine(), ON).version == 2
+
+
 @pytest.mark.parametrize("text", ['{"a": 1}', "[]", "7"])
 def test_a_file_that_no_service_wrote_is_told_as_such(tmp_path: Path, text: str) -> None:
     (path := tmp_path / "state.json").write_text(text)

@@ -51,6 +51,11 @@ def test_the_number_found_is_enough_and_one_less_is_not() -> None:
     assert play(BOX, arrivals, found - 1, 3).attainment < 0.99
 
 
+def test_boxes_that_nothing_comes_to_are_no_answer_where_no_number_is_enough() -> None:
+    hopeless = replace(BOX, slowdown=10.0)
+    assert needed(hopeless, poisson(5, 2, 1), 3, nobody) is None
+
+
 def test_a_load_of_nothing_needs_one_box() -> None:
     assert needed(BOX, constant(0.5, 1)[1:], 3, nobody) == 1
 
