@@ -1,12 +1,16 @@
 """The server around the application: bounded connections, and an end that loses no request."""
 
 import asyncio
+import ctypes
 import logging
 import math
 import signal
 import socket
 import ssl
+import struct
+import sys
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -22,6 +26,7 @@ from app.supervision import Supervision
 _BACKLOG = 2048
 _LOOK_SECONDS = 0.05
 _ADOPTION_SECONDS = 2.0
+_SO_ATTACH_FILTER, _RETURN = 26, 0x06  # of asm-generic/socket.h, and BPF_RET | BPF_K of linux/bpf_common.h
 _log = logging.getLogger(__name__)
 
 
@@ -120,6 +125,7 @@ class Server(uvicorn.Server):
 
     async def _stop_listening(self, listener: socket.socket) -> None:
         """Close the socket with nobody left in its queue, whom the system would cut."""
+        turn_away(listener)
         with listener.dup() as queue:
             for server in self.servers:
                 server.close()
@@ -143,6 +149,19 @@ class Server(uvicorn.Server):
             )
         except OSError as error:
             _log.info("a client left before its connection was taken: %s", error)
+
+
+def turn_away(listener: socket.socket) -> None:
+    """Let the socket hear of no new connection, where the system can; those in its queue are not touched.
+
+    Who connects between the last look into the queue and its end would be cut after having sent a request. Unheard it
+    asks again a second later, and is refused. The filter is one instruction, which keeps no byte of any packet.
+    """
+    if sys.platform == "linux":
+        instruction = ctypes.create_string_buffer(struct.pack("HBBI", _RETURN, 0, 0, 0))
+        program = struct.pack("HP", 1, ctypes.addressof(instruction))
+        with suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def _handshake(tls: ssl.SSLContext | None, seconds: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 import trustme
 
 from app.cli import bind
+from app.server import turn_away
 from app.tls import tls_context
 from tests.app.harness import FakeEngine, encoded
 from tests.app.live import GET, Live, live, read_all, read_answer, statuses
@@ -136,3 +138,18 @@ def test_who_waits_in_the_listener_s_queue_is_served() -> None:
         assert [statuses(read_all(client)) for client in clients] == [[200]] * 20
         for client in clients:
             client.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux filters what a listener hears")
+def test_a_listener_that_turns_away_keeps_its_queue_and_hears_of_nobody_else() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, socket.create_connection(listener.getsockname()) as first:
+        turn_away(listener)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname(), timeout=0.3)
+        accepted, _ = listener.accept()
+        with accepted:
+            first.sendall(b"asked")
+            assert accepted.recv(5) == b"asked"
+            accepted.sendall(b"answered")
+            assert first.recv(8) == b"answered"
