@@ -71,6 +71,7 @@ class Calibrator:
                 network, photos, levels=_LEVELS, batches=batches, seconds=self._seconds, progress=self._check
             )
         except _Hurried:
+            network.forms = None  # as before: what was being measured had set its own
             _log.info("the calibration of model %s is given up, since the service ends", record.name)
             return None
         _log.info("model %s is calibrated after %.1f s: %s", record.name, found.seconds, _frontier_text(found))

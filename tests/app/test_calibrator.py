@@ -1,6 +1,7 @@
 """Where the service's calibration comes from, and what is said of one that does not fit."""
 
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,3 +134,14 @@ def test_a_calibration_that_nobody_waits_for_is_given_up(
     with caplog.at_level(logging.INFO):
         assert calibrator.apply(model, record) is None
     assert "is given up, since the service ends" in caplog.text
+
+
+@native
+def test_a_calibration_that_is_given_up_leaves_no_form_behind(loaded: tuple[CompiledModel, WeightsRecord]) -> None:
+    model, record = loaded
+    calibrator, model.forms = Calibrator(seconds=60.0), None
+    timer = threading.Timer(0.3, calibrator.hurry)
+    timer.start()
+    assert calibrator.apply(model, record) is None
+    timer.join()
+    assert model.forms is None
