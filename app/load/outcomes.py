@@ -13,6 +13,10 @@ from app.arrivals import Times
 Level = int | Literal["exact", "dense"]
 
 
+MOST_LATE_SECONDS = 2.0
+"""What is due for longer is not sent any more: a rate that this tool cannot send would have no end."""
+
+
 class Fate(IntEnum):
     """What happened instead of an HTTP status."""
 

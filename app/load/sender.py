@@ -10,15 +10,12 @@ import aiohttp
 import numpy as np
 
 from app.load.images import Payload
-from app.load.outcomes import Fate, Outcomes, Watch
+from app.load.outcomes import MOST_LATE_SECONDS, Fate, Outcomes, Watch
 from app.load.target import Target
 
 T = TypeVar("T")
 
 MOST_CONNECTIONS = 900
-MOST_LATE_SECONDS = 2.0
-"""What is due for longer is not sent any more: a rate that this tool cannot send would have no end."""
-
 _WATCH_SECONDS, _LEAD_SECONDS = 0.5, 0.05
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.load.outcomes import NO_LEVEL, Fate, Outcomes, code_name, level_of
+from app.load.outcomes import MOST_LATE_SECONDS, NO_LEVEL, Fate, Outcomes, code_name, level_of
 
 _LATE_SHARE = 0.1
 
@@ -71,7 +71,7 @@ class Summary:
         if not_sent:
             found.append(
                 f"{not_sent} arrivals were not sent: too many requests were in flight (--connections), "
-                "or this tool was 2 s behind (lower the rate)"
+                f"or this tool was {MOST_LATE_SECONDS:g} s behind (lower the rate)"
             )
         if cut := self.codes.get(code_name(Fate.CONNECTION), 0):
             found.append(f"{cut} requests found no service or were cut off by it: did it stop, or is it restarting?")
