@@ -177,4 +177,4 @@ def test_a_request_is_dated_no_earlier_than_the_answer_before_it_on_its_connecti
             assert 200 <= told < 350
         assert running.ended("ok") == 2
         durations = running.service.metrics.registry.get_sample_value
-        assert (durations("haste_http_request_duration_seconds_sum", {"route": "/classify"}) or 0.0) < 0.7
+        assert (durations("haste_http_request_duration_seconds_sum", {"route": "/classify"}) or 0.0) < 0.55

@@ -40,7 +40,8 @@ assert resident() < held - 50_000_000, (held, resident())
 
 
 @pytest.mark.skipif(
-    not Path("/proc/self/statm").exists() or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc"
+    not Path("/proc/self/statm").exists() or not hasattr(ctypes.CDLL(None), "malloc_trim"),
+    reason="only glibc has malloc_trim to call",
 )
 def test_gaps_between_what_is_in_use_are_given_back() -> None:
     subprocess.run([sys.executable, "-c", RETURN], check=True, timeout=60)
