@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app import log
 from app.main import create_app
-from app.memory import return_large_blocks, settle, unsettle
+from app.memory import bound_heaps, settle, unsettle
 from app.notify import Notifier
 from app.server import Server
 from app.service import Service
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         log.configure(settings.log_level)
         for name, remedy in unknown(os.environ).items():
             _log.warning("%s is no setting and does nothing: %s", name, remedy)
-        return_large_blocks()
+        bound_heaps()
         tls = tls_context(settings.tls_certificate, settings.tls_key)
         notifier = Notifier.of(os.environ)
         app = create_app(settings)

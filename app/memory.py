@@ -2,23 +2,29 @@
 
 import ctypes
 import gc
+import math
+from collections.abc import Callable
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 _LARGE_BYTES = 8 * 2**20
 _KEPT_BYTES = 16 * 2**20
 _ALLOCATIONS = 10_000
+_REST_SECONDS = 1.0
 
 
-def return_large_blocks() -> None:
-    """Let blocks of 8 MiB and more be mapped one by one, for the whole process; nothing happens without glibc.
+def bound_heaps() -> None:
+    """Let the process hold little that is free, from here on; nothing happens without glibc.
 
-    By itself glibc learns from the first large block that is freed to keep the next ones in its heaps, up to 32 MiB
-    each, and a service that has seen photos of many pixels then holds memory that it never needs again.
+    Blocks of 8 MiB and more are mapped one by one: by itself glibc learns from the first that is freed to keep the next
+    ones in its heaps, up to 32 MiB each, and a service that has seen photos of many pixels then holds memory that it
+    never needs again. All threads share one heap, as far as they do not have their own by now: `return_free` gives
+    back the end of that one alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_ARENA_MAX, 1)
 
 
 def return_free() -> None:
@@ -44,3 +50,28 @@ def settle() -> None:
 def unsettle() -> None:
     """Before the process ends: let the collector free everything, or native code reports what is left as leaked."""
     gc.unfreeze()
+
+
+def tidy() -> None:
+    """Free what only refers to itself, and give back the pages that are free then; some 10 ms."""
+    gc.collect()
+    return_free()
+
+
+class Rest:
+    """Tidies once in every pause of a second, where nobody is likely to wait for it.
+
+    Without it the collector's threshold leaves thousands of dead objects between what is in use, and the heaps grow
+    around them for hours.
+    """
+
+    def __init__(self, work: Callable[[], None] = tidy) -> None:
+        self._work, self._answers, self._since, self._due = work, 0, math.inf, False
+
+    def look(self, now: float, answers: int) -> None:
+        """To be called often. now: seconds on a clock that never goes back; answers: how many have left so far."""
+        if answers != self._answers:
+            self._answers, self._since, self._due = answers, now, True
+        elif self._due and now - self._since >= _REST_SECONDS:
+            self._due = False
+            self._work()

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from ray import serve
 
 from app import log
-from app.memory import return_large_blocks
+from app.memory import bound_heaps
 from app.replica import Replica, replica_app
 from app.settings import Settings
 
@@ -25,7 +25,7 @@ def application(args: dict[str, str]) -> serve.Application:
     def build() -> FastAPI:
         settings = Settings()
         log.configure(settings.log_level)
-        return_large_blocks()
+        bound_heaps()
         return replica_app(settings, targets)
 
     return serve.deployment(serve.ingress(build)(Replica), name="haste").bind()

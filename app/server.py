@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.connection import Connection, ConnectionLimits
+from app.memory import Rest
 from app.notify import Notifier
 from app.service import Service
 from app.settings import Settings
@@ -57,6 +58,7 @@ class Server(uvicorn.Server):
         )
         self._service: Service = app.state.service
         self._supervision = Supervision(self._service, notifier or Notifier())
+        self._rest = Rest()
         self._tls = tls
         self.all_answered = False
         self._drain_seconds = settings.drain_ms / 1000
@@ -99,7 +101,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second while it serves."""
-        self._supervision.look(time.monotonic())
+        now = time.monotonic()
+        self._supervision.look(now)
+        self._rest.look(now, self.server_state.total_requests)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -10,6 +10,7 @@ import statistics
 import struct
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from functools import cache
 from io import BytesIO
 from urllib.request import urlopen
@@ -28,7 +29,9 @@ LEVELS = ("8", "10", "14", "4", "exact", "dense")
 WARM_UP, PART = 0.2, 0.1
 MAX_GROWTH = 0.02
 SAMPLES = 50
-REST_SECONDS = 0.5
+REST_SECONDS = 1.5
+AT_REST = {"merge": "mean", "L": "exact"}
+BATCH = 8
 GOOD = ("good config", "good raw", "good json", "good form", "good v2")
 LEAST_SHARE, LEAST_ANSWERED = 0.99, 0.2
 STEERED_SHARE = 0.8
@@ -58,18 +61,34 @@ def good(rng: random.Random, *, steered: bool = False) -> Attempt:
     if form == 0:
         patch: dict[str, object] = {"L": rng.choice(("exact", "dense") if steered else (8, 10, "exact"))}
         patch |= {} if steered else {"merge": rng.choice(("mean", "projection"))}
-        return Attempt("good config", "PATCH", request("PATCH", "/config", json.dumps(patch).encode()))
+        return changed(patch)
     if form < 12:
         return Attempt("good raw", "POST", request("POST", target, images[0], Content_Type="image/jpeg"))
     if form < 14:
         return good_v2(images, rng, steered=steered)
     if form < 17:
-        texts = [base64.b64encode(one).decode() for one in images]
-        body = json.dumps({"images": texts}).encode()
-        return Attempt("good json", "POST", request("POST", target, body, Content_Type="application/json"))
+        return good_json(target, images)
     head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
     body = b"".join(head + one + b"\r\n" for one in images) + b"--b--\r\n"
     return Attempt("good form", "POST", request("POST", target, body, Content_Type="multipart/form-data; boundary=b"))
+
+
+def good_json(target: str, images: list[bytes]) -> Attempt:
+    """Images in base64."""
+    body = json.dumps({"images": [base64.b64encode(one).decode() for one in images]}).encode()
+    return Attempt("good json", "POST", request("POST", target, body, Content_Type="application/json"))
+
+
+def changed(patch: Mapping[str, object]) -> Attempt:
+    """A change of the state."""
+    return Attempt("good config", "PATCH", request("PATCH", "/config", json.dumps(patch).encode()))
+
+
+def alike() -> Iterator[Attempt]:
+    """What brings the server into one state: a configuration, and a full batch at every level."""
+    yield changed(AT_REST)
+    for level in LEVELS:
+        yield good_json(f"/classify?L={level}", [photo(SIZES[0], "JPEG")] * BATCH)
 
 
 def good_v2(images: list[bytes], rng: random.Random, *, steered: bool) -> Attempt:
@@ -104,7 +123,11 @@ def mixed(seed: int, number: int, *, steered: bool) -> Attempt:
 
 
 async def soak(server: LiveServer, args: argparse.Namespace, findings: Findings) -> list[tuple[int, int]]:
-    """Resident and proportional set size, in bytes, at equal distances; at rest, so that no request's memory counts."""
+    """Resident and proportional set size, in bytes, at equal distances.
+
+    At rest and in one state, so that no request's memory counts, nor the weights of another rule, nor how many images
+    have been computed at once since the weights were packed.
+    """
     memory: list[tuple[int, int]] = []
     begun, part = time.monotonic(), max(1, args.requests // SAMPLES)
     with Progress(disable=not sys.stdout.isatty()) as progress:
@@ -113,6 +136,7 @@ async def soak(server: LiveServer, args: argparse.Namespace, findings: Findings)
                 (number, mixed(args.seed, number, steered=args.calibrated)) for number in range(first, first + part)
             )
             await asyncio.gather(*(worker(server.port, attempts, findings) for _ in range(args.connections)))
+            await worker(server.port, ((first + part, one) for one in alike()), findings)
             await asyncio.sleep(REST_SECONDS)
             memory.append(server.memory())
             rss, pss = (size / 2**20 for size in memory[-1])

@@ -2,15 +2,21 @@
 
 import asyncio
 import ctypes
+import gc
 import subprocess
 import sys
+import time
+import weakref
 from pathlib import Path
 
 import pytest
 
+from app import memory
+from app.memory import Rest
 from app.service import Service
 from app.settings import Settings
 from tests.app.harness import FakeEngine
+from tests.app.live import GET, live, read_answer
 
 SETTLE = """
 import gc
@@ -39,10 +45,38 @@ assert resident() < held - 50_000_000, (held, resident())
 """
 
 
-@pytest.mark.skipif(
+THREAD = """
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+from app.memory import bound_heaps, return_free
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+def use():
+    blocks = [ctypes.create_string_buffer(b"x" * 65_536) for _ in range(200)]
+    return resident()
+
+bound_heaps()
+with ThreadPoolExecutor(1) as pool:
+    held = pool.submit(use).result()
+    return_free()
+    assert resident() < held - 10_000_000, (held, resident())
+"""
+
+glibc = pytest.mark.skipif(
     not Path("/proc/self/statm").exists() or not hasattr(ctypes.CDLL(None), "malloc_trim"),
     reason="only glibc has malloc_trim to call",
 )
+
+
+@glibc
+def test_what_a_thread_freed_is_given_back_while_it_lives() -> None:
+    subprocess.run([sys.executable, "-c", THREAD], check=True, timeout=60)
+
+
+@glibc
 def test_gaps_between_what_is_in_use_are_given_back() -> None:
     subprocess.run([sys.executable, "-c", RETURN], check=True, timeout=60)
 
@@ -69,3 +103,33 @@ def test_the_service_says_when_all_is_loaded_before_it_is_ready() -> None:
     asyncio.run(live())
     assert service.loaded
     assert heard == [False]
+
+
+def test_memory_is_tidied_once_in_every_pause_of_a_second() -> None:
+    done = list[float]()
+    rest, now = Rest(lambda: done.append(now)), 0.0
+    for now, answers in ((0, 0), (5, 0), (5.1, 3), (6, 3), (6.05, 4), (7, 4), (7.1, 4), (9, 4), (9.1, 5), (20, 5)):
+        rest.look(now, answers)
+    assert done == [7.1, 20]
+
+
+class Knot:
+    """Refers to itself, so that only the collector frees it."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_a_server_that_rests_frees_what_only_refers_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_REST_SECONDS", 0.05)
+    gc.disable()
+    try:
+        with live(FakeEngine()) as running, running.open(GET % b"/livez") as client:
+            knot = weakref.ref(Knot())
+            read_answer(client)
+            until = time.monotonic() + 10
+            while knot() is not None and time.monotonic() < until:
+                time.sleep(0.02)
+    finally:
+        gc.enable()
+    assert knot() is None
