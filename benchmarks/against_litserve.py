@@ -3,7 +3,7 @@
 import argparse
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,9 +20,8 @@ from app.load.schedule import parse_rates
 from app.load.sender import offer
 from app.load.summary import Summary, summarise
 from app.load.target import Target
-from benchmarks.overload_loads import go_first
 from benchmarks.reports import write
-from benchmarks.servers import export, peer_versions, running, servers
+from benchmarks.servers import export, go_first, peer_versions, running, servers
 from haste.models import DEFAULT
 
 _WARM_UP_RATE, _WARM_UP_SECONDS = 5.0, 4.0
@@ -39,8 +38,10 @@ def main() -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"against_litserve: {error}\n")
         return 2
-    Console().print(_table(rows))
-    write(args, {"peer": versions, "client_goes_first": first, "held": held(rows), "rows": rows})
+    rates = held(rows)
+    right = {server: accuracy(rows, server) for server in rates}
+    Console().print(_table(rates, right))
+    write(args, {"peer": versions, "client_goes_first": first, "held": rates, "right": right, "rows": rows})
     return 0
 
 
@@ -112,18 +113,13 @@ def accuracy(rows: Sequence[dict[str, Any]], server: str) -> float | None:
     return statistics.fmean(own) if own else None
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> Table:
+def _table(rates: Mapping[str, Sequence[float]], right: Mapping[str, float | None]) -> Table:
     table = Table("server", "held, median", "by round", "right", title="Poisson rate held, a second")
-    for server, rates in held(rows).items():
-        table.add_row(
-            server, f"{statistics.median(rates):g}", ", ".join(f"{rate:g}" for rate in rates), _right(rows, server)
-        )
+    for server, by_round in rates.items():
+        share = right[server]
+        rounds = ", ".join(f"{rate:g}" for rate in by_round)
+        table.add_row(server, f"{statistics.median(by_round):g}", rounds, "-" if share is None else f"{share:.1%}")
     return table
-
-
-def _right(rows: Sequence[dict[str, Any]], server: str) -> str:
-    found = accuracy(rows, server)
-    return "-" if found is None else f"{found:.1%}"
 
 
 if __name__ == "__main__":

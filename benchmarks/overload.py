@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.calibrator import read_points
-from benchmarks.overload_loads import Bench, go_first
+from benchmarks.overload_loads import Bench
 from benchmarks.reports import write
-from benchmarks.servers import calibrated, running, servers
+from benchmarks.servers import calibrated, go_first, running, servers
 from haste.bench.rows import stored
 from haste.config import HasteConfig
 from haste.models import DEFAULT

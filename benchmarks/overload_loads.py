@@ -1,6 +1,5 @@
 """The service under the loads of the overload benchmark, whose configuration changes in between."""
 
-import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,19 +29,6 @@ _ENOUGH = 0.99
 _STEPS = 6
 _SINGLES = 200  # requests one after another, the first tenth not timed
 _LEVELS = ("exact", 20, 16, 12, 8)
-
-
-def go_first() -> bool:
-    """Whether this process, unlike those that it starts, may run before all others on the cores that it shares.
-
-    A client that waits for its turn sends late. As one process among many, however nice the others are, it waits for
-    the next tick of the system's clock: 3 to 4 ms at p99 beside a busy server, where this leaves .3 to 1.1.
-    """
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    except (PermissionError, AttributeError):  # only Linux has it
-        return False
-    return True
 
 
 def labelled(payloads: list[Payload]) -> list[Payload]:
@@ -77,8 +63,10 @@ class Bench:
         self.slo_ms = round(_OBJECTIVES * dense_ms)
         capacity = self._capacity(search_seconds)
         levels = [level for level in _LEVELS if level == "exact" or level in self._measured()]
-        self._loads(plan(capacity, seconds, levels))
-        figures: dict[str, Any] = {"dense_p50_ms": dense_ms, "slo_ms": self.slo_ms, "capacity": capacity}
+        saturation = 1e3 / dense_ms
+        self._loads(plan(capacity, saturation, seconds, levels))
+        figures: dict[str, Any] = {"dense_p50_ms": dense_ms, "slo_ms": self.slo_ms}
+        figures |= {"capacity": capacity, "saturation": saturation}
         figures |= {"client_goes_first": self._client_first, "bars": bars(self.points, self.rows, qualities)}
         return {**figures, "calibration": self.calibration, "rows": self.rows}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.arrivals import Times, burst, by_name, poisson
 from app.load.outcomes import Outcomes
-from benchmarks.bars import BURSTS, CONTROLLER, DENSE, OVERLOADS, WANDERING
+from benchmarks.bars import BURSTS, CONTROLLER, DENSE, OVERLOADS, SATURATED, SATURATION_FACTOR, WANDERING
 
 PART_SECONDS = 20.0
 """Of a load, until the next policy has its turn; bursts end well before."""
@@ -22,13 +22,15 @@ class Load:
     policies: Sequence[object]
 
 
-def plan(capacity: float, seconds: float, levels: Sequence[object]) -> list[Load]:
-    """The loads, in images a second of `capacity`; bursts rise from it to four times as much."""
+def plan(capacity: float, saturation: float, seconds: float, levels: Sequence[object]) -> list[Load]:
+    """The loads, most in multiples of `capacity`; bursts rise from it to four times as much.
+
+    capacity: images a second of which dense keeps 99 %. saturation: those that keep it busy all the time.
+    """
     bursts = burst(capacity, seconds, 3, factor=_BURST_FACTOR, length=BURST_SECONDS, every=BURST_EVERY)
-    overloads = [
-        Load(name, poisson(factor * capacity, seconds, 1), (DENSE, "exact", CONTROLLER))
-        for factor, name in OVERLOADS.items()
-    ]
+    rates = {name: factor * capacity for factor, name in OVERLOADS.items()}
+    rates[SATURATED] = SATURATION_FACTOR * saturation
+    overloads = [Load(name, poisson(rate, seconds, 1), (DENSE, "exact", CONTROLLER)) for name, rate in rates.items()]
     return [
         *overloads,
         Load(WANDERING, by_name("wander", capacity, seconds, 2), (DENSE, *levels, CONTROLLER)),

@@ -141,6 +141,19 @@ def running(
             _stop(process)
 
 
+def go_first() -> bool:
+    """Whether this process, unlike those that it starts, may run before all others on the cores that it shares.
+
+    A client that waits for its turn sends late. As one process among many, however nice the others are, it waits for
+    the next tick of the system's clock: 3 to 4 ms at p99 beside a busy server, where this leaves .3 to 1.1.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except (PermissionError, AttributeError):  # only Linux has it
+        return False
+    return True
+
+
 def _without_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith("HASTE_")}
 

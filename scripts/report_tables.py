@@ -1,7 +1,6 @@
 """The reports of the service's benchmarks as Markdown: one section each, with the command that wrote it."""
 
 from collections.abc import Callable, Mapping
-from statistics import fmean
 from typing import Any
 
 from result_tables import NOTE, RESULTS, command_of, read, results, table
@@ -41,9 +40,10 @@ def _overload(report: Report) -> str:
         for row in report["rows"]
         if row["load"] != "search"
     ]
-    text = f"The objective is {report['slo_ms']} ms, four times a dense request; the capacity is what dense holds, "
-    text += f"{report['capacity']:.0f} images a second. In time and right are shares of the offered. Times count from "
     late = max(row["lateness_p99_ms"] for row in report["rows"])
+    text = f"The objective is {report['slo_ms']} ms, four times a dense request; the capacity is what dense holds, "
+    text += f"{report['capacity']:.0f} images a second; at saturation, {report['saturation']:.0f}, it would be busy "
+    text += "all the time with one image after another. In time and right are shares of the offered. Times count from "
     text += f"when the client should have sent; it was at most {late:.1f} ms late itself, at p99."
     return f"{text}\n\n{table(head, rows)}"
 
@@ -58,7 +58,7 @@ def litserve(report: Report) -> str:
     least, most = min(rates), max(rates)
     cells = {0.0: f"under {least:.0f}", most: f"{most:.0f} or more"}
     rows = [
-        (name, *(cells.get(rate, f"{rate:.0f}") for rate in held), _right(report, name))
+        (name, *(cells.get(rate, f"{rate:.0f}") for rate in held), _share(report["right"][name]))
         for name, held in report["held"].items()
     ]
     rounds = tuple(f"round {number + 1}" for number in range(len(rows[0]) - 2))
@@ -68,11 +68,6 @@ def litserve(report: Report) -> str:
     text += f"{bound}. LitServe {peer['litserve']} with ONNX Runtime {peer['onnxruntime']}, as processes x threads. "
     text += "Right is a share of the answers at rates that were held; `haste` chooses its level, all others are dense."
     return f"{text}\n\n{table(('server', *rounds, 'right'), rows)}"
-
-
-def _right(report: Report, server: str) -> str:
-    held = [row["accuracy"] for row in report["rows"] if row["server"] == server and row["holds"]]
-    return _share(fmean(held) if held else None)
 
 
 def _overhead(report: Report) -> str:

@@ -1,6 +1,5 @@
-"""What the overload benchmark refuses, what it counts as kept, and how it treats itself."""
+"""What the overload benchmark refuses and what it counts as kept."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from app.load.images import Payload
 from app.load.outcomes import Outcomes
 from app.load.summary import summarise
-from benchmarks.overload_loads import go_first, kept, labelled
+from benchmarks.overload_loads import kept, labelled
 
 SUMMARY = summarise(Outcomes(np.array([0.0, 1.0])), 50)
 
@@ -19,18 +18,6 @@ def test_images_without_a_label_are_refused() -> None:
     assert labelled([known]) == [known]
     with pytest.raises(ValueError, match="1 of 2 images have no label"):
         labelled([known, unknown])
-
-
-def test_a_process_goes_first_where_it_may_and_what_it_starts_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError
-
-    asked = list[tuple[object, ...]]()
-    monkeypatch.setattr(os, "sched_setscheduler", lambda *words: asked.append(words))
-    assert go_first()
-    assert [policy for _, policy, _ in asked] == [os.SCHED_FIFO | os.SCHED_RESET_ON_FORK]
-    monkeypatch.setattr(os, "sched_setscheduler", refuse)
-    assert not go_first()
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,21 @@ from benchmarks.overload_parts import cut, joined, plan
 
 
 def test_bursts_rise_from_the_capacity_to_four_times_as_much_for_two_seconds_of_ten() -> None:
-    times = plan(100, 200, ["exact"])[-1].times
+    times = plan(100, 150, 200, ["exact"])[-1].times
     inside = (times % 10 >= 4) & (times % 10 < 6)
     assert np.sum(inside) / 40 == pytest.approx(400, rel=0.05)
     assert np.sum(~inside) / 160 == pytest.approx(100, rel=0.05)
 
 
 def test_every_load_meets_dense_and_the_controller_and_the_wandering_one_every_level() -> None:
-    loads = {load.name: load.policies for load in plan(10, 20, ["exact", 8])}
+    loads = {load.name: load.policies for load in plan(10, 15, 20, ["exact", 8])}
     assert all({"dense", "controller"} <= set(policies) for policies in loads.values())
     assert loads["wander 0.5x-2x"] == ("dense", "exact", 8, "controller")
+
+
+def test_the_overloads_are_multiples_of_the_capacity_and_of_what_saturates_dense() -> None:
+    overloads = [load.times for load in plan(20, 100, 200, ["exact"])[:3]]
+    assert [len(times) / 200 for times in overloads] == pytest.approx([30, 60, 150], rel=0.05)
 
 
 def test_a_load_is_cut_into_parts_and_joined_again() -> None:

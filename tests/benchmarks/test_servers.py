@@ -1,5 +1,6 @@
-"""How the servers under comparison are started."""
+"""How the servers under comparison are started, and the client beside them."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from app.load.target import read_answer
 from benchmarks import servers
-from benchmarks.servers import Server, check_source, running
+from benchmarks.servers import Server, check_source, go_first, running
 
 FAKE = """
 import http.server, os, sys
@@ -50,3 +51,15 @@ def test_a_server_that_did_not_take_the_calibration_is_told() -> None:
     for other in (None, {"source": "start"}):
         with pytest.raises(ValueError, match="did not take the calibration file"):
             check_source(other)
+
+
+def test_a_process_goes_first_where_it_may_and_what_it_starts_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    asked = list[tuple[object, ...]]()
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *words: asked.append(words))
+    assert go_first()
+    assert [policy for _, policy, _ in asked] == [os.SCHED_FIFO | os.SCHED_RESET_ON_FORK]
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    assert not go_first()

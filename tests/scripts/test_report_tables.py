@@ -10,7 +10,8 @@ def report(tried: list[tuple[float, bool]]) -> dict[str, object]:
         "command": {"rate": "whatever was asked", "p99_ms": "100.0"},
         "peer": {"litserve": "1", "onnxruntime": "2"},
         "held": {"haste": [max(held, default=0.0)]},
-        "rows": [{"server": "haste", "rate": rate, "holds": holds, "accuracy": 0.9} for rate, holds in tried],
+        "right": {"haste": 0.9 if held else None},
+        "rows": [{"rate": rate} for rate, _ in tried],
     }
 
 
