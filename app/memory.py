@@ -1,4 +1,4 @@
-"""How the process holds memory: large images are given back, and what stays is not looked through again."""
+"""How the process holds memory: what is free is given back, and what stays is not looked through again."""
 
 import ctypes
 import gc
@@ -17,8 +17,8 @@ def bound_heaps() -> None:
 
     Blocks of 8 MiB and more are mapped one by one: by itself glibc learns from the first that is freed to keep the next
     ones in its heaps, up to 32 MiB each, and a service that has seen photos of many pixels then holds memory that it
-    never needs again. All threads share one heap, as far as they do not have their own by now: `return_free` gives
-    back the end of that one alone.
+    never needs again. And all threads share one heap, whose end alone `return_free` gives back; where others allocated
+    before, as in Ray's workers, their heaps stay in use.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -30,7 +30,7 @@ def bound_heaps() -> None:
 def return_free() -> None:
     """Give back the free pages between what is in use, some milliseconds; nothing happens without glibc.
 
-    For after weights were packed anew: their panels, each too small to be mapped alone, leave gaps all over the heaps.
+    Panels of weights that were packed anew, each too small to be mapped alone, leave such gaps all over the heaps.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -53,13 +53,13 @@ def unsettle() -> None:
 
 
 def tidy() -> None:
-    """Free what only refers to itself, and give back the pages that are free then; some 10 ms."""
+    """Free what only refers to itself, and give back the pages that are free then; some 10 ms once all is settled."""
     gc.collect()
     return_free()
 
 
 class Rest:
-    """Tidies once in every pause of a second, where nobody is likely to wait for it.
+    """Tidies once in every pause of a second behind an answer, where nobody is likely to wait for it.
 
     Without it the collector's threshold leaves thousands of dead objects between what is in use, and the heaps grow
     around them for hours.
@@ -68,9 +68,12 @@ class Rest:
     def __init__(self, work: Callable[[], None] = tidy) -> None:
         self._work, self._answers, self._since, self._due = work, 0, math.inf, False
 
-    def look(self, now: float, answers: int) -> None:
-        """To be called often. now: seconds on a clock that never goes back; answers: how many have left so far."""
-        if answers != self._answers:
+    def look(self, now: float, answers: int, *, busy: bool) -> None:
+        """To be called often. now: seconds on a clock that never goes back; answers: how many have left so far.
+
+        busy: whether something is being done, which a pause begins behind.
+        """
+        if busy or answers != self._answers:
             self._answers, self._since, self._due = answers, now, True
         elif self._due and now - self._since >= _REST_SECONDS:
             self._due = False

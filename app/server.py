@@ -103,7 +103,8 @@ class Server(uvicorn.Server):
         """Ten times a second while it serves."""
         now = time.monotonic()
         self._supervision.look(now)
-        self._rest.look(now, self.server_state.total_requests)
+        busy = bool(self.server_state.tasks) or not self._service.settled
+        self._rest.look(now, self.server_state.total_requests, busy=busy)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

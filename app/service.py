@@ -186,6 +186,11 @@ class Service:
             await loop.run_in_executor(None, pool.shutdown)
         self.afterwards.now()
 
+    @property
+    def settled(self) -> bool:
+        """Whether every model was loaded once and none is being loaded."""
+        return self.loaded and not self.repository.loading
+
     def check_loaded(self) -> None:
         """Raise Unavailable until every model was loaded once."""
         if not self.loaded:

@@ -6,9 +6,12 @@ from typing import Any
 from app.contract import Level, Point
 from haste.bench.rows import MAX_LOSS, Quality
 
-OVERLOADS = {factor: f"poisson {factor:g}x" for factor in (1.5, 3.0)}
-SATURATION_FACTOR = 1.5
-SATURATED = f"poisson {SATURATION_FACTOR:g}x saturation"
+OVERLOADS = {
+    "poisson 1.5x": (1.5, "capacity"),
+    "poisson 3x": (3.0, "capacity"),
+    "poisson 1.5x saturation": (1.5, "saturation"),
+}
+"""By name, how many times what is offered."""
 WANDERING, BURSTS = "wander 0.5x-2x", "bursts 4x for 2 s"
 CONTROLLER, DENSE = "controller", "dense"
 _SHARE_OF_SPEED_UP, _MOST_OF_SPEED_UP = 0.9, 1.5
@@ -31,10 +34,11 @@ def speed_up(points: Sequence[Point], qualities: Mapping[Level, Quality]) -> flo
 def bars(points: Sequence[Point], rows: Rows, qualities: Mapping[Level, Quality]) -> dict[str, Any]:
     """Ratios of effective accuracy to dense with admission under overload; None where nothing was right in time.
 
-    needed_ratio: 0.9 * min(1.5, s), of an overload in which dense loses a third. best_fixed: the level of most
-    effective accuracy on the wandering load; controller_above_best_fixed_percent: below 0 where the controller is
-    worse. least_kept: in time, of what was sent and not refused with 429. recovered: by policy, share in time of what
-    comes between one second after a burst and the next.
+    needed_ratio: 0.9 * min(1.5, s), for loads of 1.5x. most_ratio: what the ratio would be where everything is in time
+    and as often right as dense. best_fixed: the level of most effective accuracy on the wandering load;
+    controller_above_best_fixed_percent: below 0 where the controller is worse. least_kept: in time, of what was sent
+    and not refused with 429. recovered: by policy, share in time of what comes between one second after a burst and
+    the next.
     """
     s = speed_up(points, qualities)
     fixed = [row for row in rows if row["load"] == WANDERING and row["policy"] != CONTROLLER]
@@ -44,7 +48,8 @@ def bars(points: Sequence[Point], rows: Rows, qualities: Mapping[Level, Quality]
         "s_fastest_of_frontier_over_dense_at_batch_1": s,
         "losses_known": {str(level): quality.top1_loss for level, quality in qualities.items()},
         "needed_ratio": _SHARE_OF_SPEED_UP * min(_MOST_OF_SPEED_UP, s),
-        "ratio_to_dense": {load: _ratio(rows, load) for load in (*OVERLOADS.values(), SATURATED)},
+        "ratio_to_dense": {load: _ratio(rows, load) for load in OVERLOADS},
+        "most_ratio": {load: _most_ratio(rows, load) for load in OVERLOADS},
         "best_fixed": {"policy": best["policy"], "effective_accuracy": _effective(best)},
         "controller_above_best_fixed_percent": _percent(
             _effective(_row(rows, WANDERING, CONTROLLER)), _effective(best)
@@ -65,6 +70,11 @@ def _effective(row: Mapping[str, Any]) -> float:
 def _ratio(rows: Rows, load: str) -> float | None:
     dense = _effective(_row(rows, load, DENSE))
     return _effective(_row(rows, load, CONTROLLER)) / dense if dense else None
+
+
+def _most_ratio(rows: Rows, load: str) -> float | None:
+    in_time = _row(rows, load, DENSE)["attainment"]
+    return 1 / float(in_time) if in_time else None
 
 
 def _percent(value: float, of: float) -> float | None:

@@ -62,8 +62,8 @@ class Bench:
         dense_ms = self._dense_ms()
         self.slo_ms = round(_OBJECTIVES * dense_ms)
         capacity = self._capacity(search_seconds)
+        saturation = self._saturation(search_seconds)
         levels = [level for level in _LEVELS if level == "exact" or level in self._measured()]
-        saturation = 1e3 / dense_ms
         self._loads(plan(capacity, saturation, seconds, levels))
         figures: dict[str, Any] = {"dense_p50_ms": dense_ms, "slo_ms": self.slo_ms}
         figures |= {"capacity": capacity, "saturation": saturation}
@@ -120,6 +120,11 @@ class Bench:
             first, second = keeps(rate, seed), keeps(rate, seed + 1)
             low, high = (rate, high) if (first if first == second else keeps(rate, seed + 2)) else (low, rate)
         return low
+
+    def _saturation(self, seconds: float) -> float:
+        """What dense with admission answers in time, a second, where twice as much is offered as it could answer."""
+        times = poisson(2e3 / (self.slo_ms / _OBJECTIVES), seconds, 0)
+        return self.load("search", DENSE, times).within / seconds
 
     def load(self, name: str, policy: object, times: Times) -> Summary:
         """Offer the arrivals under a policy, and add what became of them to the rows."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.arrivals import Times, burst, by_name, poisson
 from app.load.outcomes import Outcomes
-from benchmarks.bars import BURSTS, CONTROLLER, DENSE, OVERLOADS, SATURATED, SATURATION_FACTOR, WANDERING
+from benchmarks.bars import BURSTS, CONTROLLER, DENSE, OVERLOADS, WANDERING
 
 PART_SECONDS = 20.0
 """Of a load, until the next policy has its turn; bursts end well before."""
@@ -25,12 +25,14 @@ class Load:
 def plan(capacity: float, saturation: float, seconds: float, levels: Sequence[object]) -> list[Load]:
     """The loads, most in multiples of `capacity`; bursts rise from it to four times as much.
 
-    capacity: images a second of which dense keeps 99 %. saturation: those that keep it busy all the time.
+    capacity: images a second of which dense keeps 99 %. saturation: what it answers in time of far more.
     """
     bursts = burst(capacity, seconds, 3, factor=_BURST_FACTOR, length=BURST_SECONDS, every=BURST_EVERY)
-    rates = {name: factor * capacity for factor, name in OVERLOADS.items()}
-    rates[SATURATED] = SATURATION_FACTOR * saturation
-    overloads = [Load(name, poisson(rate, seconds, 1), (DENSE, "exact", CONTROLLER)) for name, rate in rates.items()]
+    measured = {"capacity": capacity, "saturation": saturation}
+    overloads = [
+        Load(name, poisson(factor * measured[of], seconds, 1), (DENSE, "exact", CONTROLLER))
+        for name, (factor, of) in OVERLOADS.items()
+    ]
     return [
         *overloads,
         Load(WANDERING, by_name("wander", capacity, seconds, 2), (DENSE, *levels, CONTROLLER)),

@@ -170,7 +170,7 @@ class MemoryLog:
     def note(self) -> None:
         """Now; nothing is known of a server that somebody else started."""
         if self._server is not None and self._server.alive:
-            self._sizes.append(self._server.memory()[0] >> 20)
+            self._sizes.append(self._server.memory() >> 20)
 
     def __str__(self) -> str:
         return f"{', '.join(map(str, self._sizes))} MiB" if self._sizes else "unknown"

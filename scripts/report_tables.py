@@ -42,8 +42,8 @@ def _overload(report: Report) -> str:
     ]
     late = max(row["lateness_p99_ms"] for row in report["rows"])
     text = f"The objective is {report['slo_ms']} ms, four times a dense request; the capacity is what dense holds, "
-    text += f"{report['capacity']:.0f} images a second; at saturation, {report['saturation']:.0f}, it would be busy "
-    text += "all the time with one image after another. In time and right are shares of the offered. Times count from "
+    text += f"{report['capacity']:.0f} images a second, and saturation what it answers in time of far more, "
+    text += f"{report['saturation']:.0f}. In time and right are shares of the offered. Times count from "
     text += f"when the client should have sent; it was at most {late:.1f} ms late itself, at p99."
     return f"{text}\n\n{table(head, rows)}"
 

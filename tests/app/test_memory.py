@@ -5,8 +5,10 @@ import ctypes
 import gc
 import subprocess
 import sys
+import threading
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -105,12 +107,15 @@ def test_the_service_says_when_all_is_loaded_before_it_is_ready() -> None:
     assert heard == [False]
 
 
-def test_memory_is_tidied_once_in_every_pause_of_a_second() -> None:
+def test_memory_is_tidied_once_in_every_pause_of_a_second_behind_what_is_done() -> None:
     done = list[float]()
     rest, now = Rest(lambda: done.append(now)), 0.0
     for now, answers in ((0, 0), (5, 0), (5.1, 3), (6, 3), (6.05, 4), (7, 4), (7.1, 4), (9, 4), (9.1, 5), (20, 5)):
-        rest.look(now, answers)
+        rest.look(now, answers, busy=False)
     assert done == [7.1, 20]
+    for now, busy in ((30, True), (31.5, True), (32, False), (32.6, False), (40, False)):
+        rest.look(now, 5, busy=busy)
+    assert done == [7.1, 20, 32.6]
 
 
 class Knot:
@@ -120,16 +125,39 @@ class Knot:
         self.own = self
 
 
-def test_a_server_that_rests_frees_what_only_refers_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def knot(monkeypatch: pytest.MonkeyPatch) -> Iterator[weakref.ref[Knot]]:
+    """One that only a pause frees, which is short."""
     monkeypatch.setattr(memory, "_REST_SECONDS", 0.05)
+    gc.collect()
     gc.disable()
-    try:
-        with live(FakeEngine()) as running, running.open(GET % b"/livez") as client:
-            knot = weakref.ref(Knot())
-            read_answer(client)
-            until = time.monotonic() + 10
-            while knot() is not None and time.monotonic() < until:
-                time.sleep(0.02)
-    finally:
-        gc.enable()
-    assert knot() is None
+    yield weakref.ref(Knot())
+    gc.enable()
+
+
+def is_freed(knot: weakref.ref[Knot]) -> bool:
+    until = time.monotonic() + 10
+    while knot() is not None and time.monotonic() < until:
+        time.sleep(0.02)
+    return knot() is None
+
+
+def test_a_server_that_rests_frees_what_only_refers_to_itself(knot: weakref.ref[Knot]) -> None:
+    with live(FakeEngine()) as running, running.open(GET % b"/livez") as client:
+        read_answer(client)
+        assert is_freed(knot)
+
+
+def test_a_server_rests_behind_its_start_and_not_beside_the_load(knot: weakref.ref[Knot]) -> None:
+    engine = FakeEngine()
+    engine.gate.clear()
+    seen = list[bool]()
+
+    def let_load() -> None:
+        seen.append(knot() is not None)
+        engine.gate.set()
+
+    threading.Timer(0.5, let_load).start()
+    with live(engine):
+        assert is_freed(knot)
+    assert seen == [True]

@@ -20,7 +20,8 @@ KNOWN: dict[Level, Quality] = {10: Quality(0.7, 0.0125)}
 
 
 def row(load: str, policy: str, effective: float | None, kept: float | None = 1.0, **more: float) -> dict[str, Any]:
-    return {"load": load, "policy": policy, "rate": 30.0, "effective_accuracy": effective, "kept": kept, **more}
+    shares = {"attainment": 0.8, "effective_accuracy": effective, "kept": kept}
+    return {"load": load, "policy": policy, "rate": 30.0, **shares, **more}
 
 
 OVERLOADED = ("poisson 1.5x", "poisson 3x", "poisson 1.5x saturation")
@@ -55,6 +56,7 @@ def test_the_ratio_that_is_needed_follows_the_speed_up_up_to_one_and_a_half() ->
 def test_the_controller_is_held_against_dense_and_against_the_best_fixed_level() -> None:
     found = bars(POINTS, ROWS, KNOWN)
     assert found["ratio_to_dense"] == dict.fromkeys(OVERLOADED, pytest.approx(1.5))
+    assert found["most_ratio"] == dict.fromkeys(OVERLOADED, pytest.approx(1 / 0.8))
     assert found["best_fixed"] == {"policy": "exact", "effective_accuracy": 0.8}
     assert found["controller_above_best_fixed_percent"] == pytest.approx(-5)
 
@@ -66,5 +68,6 @@ def test_the_row_that_kept_least_is_named_and_what_came_after_bursts_is_told_by_
 
 
 def test_where_dense_answered_nothing_right_there_is_no_ratio() -> None:
-    rows = [one | {"effective_accuracy": 0.0} if one["policy"] == "dense" else one for one in ROWS]
-    assert bars(POINTS, rows, KNOWN)["ratio_to_dense"] == dict.fromkeys(OVERLOADED)
+    rows = [one | {"effective_accuracy": 0.0, "attainment": 0.0} if one["policy"] == "dense" else one for one in ROWS]
+    found = bars(POINTS, rows, KNOWN)
+    assert found["ratio_to_dense"] == found["most_ratio"] == dict.fromkeys(OVERLOADED)
