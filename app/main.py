@@ -1,7 +1,7 @@
 """Puts the service together."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -27,8 +27,21 @@ def torch_engine(settings: Settings) -> "TorchEngine":
     from app.calibrator import Calibrator
     from app.engine import TorchEngine
 
-    calibrator = Calibrator(settings.calibration, settings.calibration_ms / 1e3, settings.max_batch_images)
+    with _named("HASTE_CALIBRATION"):
+        calibrator = Calibrator(settings.calibration, settings.calibration_ms / 1e3, settings.max_batch_images)
+    if settings.L is not None:
+        with _named("HASTE_L", f", not {settings.L!r}"):
+            TorchEngine.levels.check(settings.L)
     return TorchEngine(settings.models, settings.preset, settings.L, settings.threads, calibrator)
+
+
+@contextmanager
+def _named(variable: str, value: str = "") -> Iterator[None]:
+    """A ValueError is told with the variable, and with the value where the error does not."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{variable}: {error}{value}") from None
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:

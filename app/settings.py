@@ -67,7 +67,8 @@ def unknown(environment: Iterable[str]) -> dict[str, str]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.upper(), known, 1, 0.75)
+    longer = [one for one in known if one.startswith(f"{name.upper()}_")]
+    near = longer or difflib.get_close_matches(name.upper(), known, 1, 0.75)
     return f"is {near[0]} meant?" if near else "unset it; docs/settings.md lists all settings"
 
 

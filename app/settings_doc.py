@@ -6,8 +6,9 @@ from app.settings import Settings
 
 _INTRODUCTION = """# Settings of the service
 
-Environment variables, read once at start-up. An empty variable counts as absent; a value that does not fit stops the
-start-up with one line that names it. `haste serve --host` and `--port` go before the environment.
+Environment variables, in upper or lower case, read once at start-up. An empty variable counts as absent; a value that
+does not fit stops the start-up with one line that names it. `haste serve --host` and `--port` go before the
+environment.
 
 | variable | default | what it does |
 |---|---|---|

@@ -40,7 +40,8 @@ def read_state(path: Path | None, engine: Engine, objective: Objective) -> State
         values["models"] = {name: own for name, own in values.get("models", {}).items() if set(own.values()) != {None}}
         state = changed(state, parse_patch(values, engine))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidParameter, RecursionError) as error:
-        raise ValueError(f"state file {path}: {error}") from None
+        what = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"state file {path}: {what}") from None
     return replace(state, version=version)
 
 

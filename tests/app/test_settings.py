@@ -29,10 +29,11 @@ def test_settings_come_from_the_environment_and_empty_ones_do_not_count(monkeypa
 
 
 def test_a_variable_that_is_no_setting_is_told_with_the_one_that_may_be_meant() -> None:
-    told = unknown(["HASTE_PROT", "HASTE_PORT", "haste_slo_ms", "HASTE_LOAD_KEY", "PATH", "HASTE_BANANA"])
+    told = unknown(["HASTE_PROT", "HASTE_PORT", "haste_slo_ms", "HASTE_LOAD_KEY", "HASTE_SLO", "HASTE_BANANA"])
     assert told == {
         "HASTE_BANANA": "unset it; docs/settings.md lists all settings",
         "HASTE_PROT": "is HASTE_PORT meant?",
+        "HASTE_SLO": "is HASTE_SLO_MS meant?",
     }
 
 
@@ -82,8 +83,10 @@ def test_every_setting_is_documented_and_nothing_depends_on_the_machine() -> Non
 @pytest.mark.parametrize(
     ("words", "environment", "named"),
     [
-        (["--port", "70000"], {}, "HASTE_PORT"),
-        ([], {"HASTE_L": "99"}, "99"),
+        (["--port", "70000"], {}, "haste serve: --port: "),
+        ([], {"HASTE_PORT": "70000"}, "haste serve: HASTE_PORT: "),
+        ([], {"HASTE_L": "99"}, "HASTE_L: must be a whole number in 1..32, 'exact' or 'dense', not 99"),
+        ([], {"HASTE_CALIBRATION": "/none.json"}, "HASTE_CALIBRATION: /none.json: No such file"),
         ([], {"HASTE_L": "ten"}, "HASTE_L"),
         ([], {"HASTE_MODELS": "nope"}, "'nope'"),
         ([], {"HASTE_QUEUE_IMAGES": "1"}, "max_images"),
