@@ -142,10 +142,16 @@ def is_freed(knot: weakref.ref[Knot]) -> bool:
     return knot() is None
 
 
-def test_a_server_that_rests_frees_what_only_refers_to_itself(knot: weakref.ref[Knot]) -> None:
-    with live(FakeEngine()) as running, running.open(GET % b"/livez") as client:
-        read_answer(client)
-        assert is_freed(knot)
+def test_a_server_that_rests_frees_what_only_refers_to_itself_behind_each_answer(knot: weakref.ref[Knot]) -> None:
+    with live(FakeEngine()) as running:
+        assert is_freed(knot)  # behind the start
+        for _ in range(2):
+            another = weakref.ref(Knot())
+            time.sleep(0.3)
+            assert another() is not None
+            with running.open(GET % b"/livez") as client:
+                read_answer(client)
+                assert is_freed(another)
 
 
 def test_a_server_rests_behind_its_start_and_not_beside_the_load(knot: weakref.ref[Knot]) -> None:
