@@ -6,7 +6,6 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Iterable
 
 import uvloop
 from fastapi import FastAPI
@@ -46,18 +45,11 @@ def run(args: argparse.Namespace) -> int:
         app = create_app(settings)
         listener = bind(settings.host, settings.port)
     except ValidationError as error:
-        return _refuse(_as_given(faults(error)[0], given))
+        return _refuse(faults(error, given)[0])
     except ValueError as error:
         return _refuse(str(error))
     with listener:
         return serve(app, settings, listener, tls, notifier)
-
-
-def _as_given(fault: str, given: Iterable[str]) -> str:
-    """Where an option was given, by its name."""
-    for name in given:
-        fault = fault.replace(f"HASTE_{name.upper()}:", f"--{name}:")
-    return fault
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,7 +1,7 @@
 """Puts the service together."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -12,7 +12,7 @@ from app.contract import Engine
 from app.middleware import RequestMiddleware
 from app.routes import ROUTERS
 from app.routes.direct import fixed_paths
-from app.service import Service
+from app.service import Service, level_setting
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,21 +27,12 @@ def torch_engine(settings: Settings) -> "TorchEngine":
     from app.calibrator import Calibrator
     from app.engine import TorchEngine
 
-    with _named("HASTE_CALIBRATION"):
-        calibrator = Calibrator(settings.calibration, settings.calibration_ms / 1e3, settings.max_batch_images)
-    if settings.L is not None:
-        with _named("HASTE_L", f", not {settings.L!r}"):
-            TorchEngine.levels.check(settings.L)
-    return TorchEngine(settings.models, settings.preset, settings.L, settings.threads, calibrator)
-
-
-@contextmanager
-def _named(variable: str, value: str = "") -> Iterator[None]:
-    """A ValueError is told with the variable, and with the value where the error does not."""
     try:
-        yield
+        calibrator = Calibrator(settings.calibration, settings.calibration_ms / 1e3, settings.max_batch_images)
     except ValueError as error:
-        raise ValueError(f"{variable}: {error}{value}") from None
+        raise ValueError(f"HASTE_CALIBRATION: {error}") from None
+    level = None if settings.L is None else level_setting("HASTE_L", settings.L, TorchEngine.levels)
+    return TorchEngine(settings.models, settings.preset, level, settings.threads, calibrator)
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:

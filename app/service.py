@@ -13,7 +13,7 @@ from app.afterwards import Afterwards
 from app.asked import Ask
 from app.batching import Batching
 from app.classifying import Classifying
-from app.contract import BatchResult, Engine, Level
+from app.contract import BatchResult, Engine, Level, LevelRange
 from app.controller import Controller, Standing
 from app.decoders import Decoders
 from app.dispatch import Dispatcher
@@ -219,7 +219,13 @@ def _nothing() -> None:
 
 
 def _objective(settings: Settings, engine: Engine) -> Objective:
+    lowest = level_setting("HASTE_L_MIN", settings.L_min, engine.levels)
+    return Objective(settings.controller, settings.slo_ms, lowest)
+
+
+def level_setting(variable: str, value: Level, levels: LevelRange) -> Level:
+    """A level that a setting names; ValueError with the variable and the value where the engine has none such."""
     try:
-        return Objective(settings.controller, settings.slo_ms, engine.levels.check(settings.L_min))
+        return levels.check(value)
     except ValueError as error:
-        raise ValueError(f"HASTE_L_MIN {error}, not {settings.L_min!r}") from None
+        raise ValueError(f"{variable} {error}, not {value!r}") from None

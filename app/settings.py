@@ -5,7 +5,7 @@ import ipaddress
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -72,14 +72,17 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"is {near[0]} meant?" if near else "unset it; docs/settings.md lists all settings"
 
 
-def faults(error: ValidationError) -> list[str]:
-    """What is wrong with settings, one line each, by the names of their variables; never a value, it may be a key."""
-    return [_fault(found) for found in error.errors(include_url=False)]
+def faults(error: ValidationError, options: Container[str] = ()) -> list[str]:
+    """What is wrong with settings, one line each, by the names of their variables; never a value, it may be a key.
+
+    options: the settings that were given on the command line, which are named as there.
+    """
+    return [_fault(found, options) for found in error.errors(include_url=False)]
 
 
-def _fault(found: ErrorDetails) -> str:
+def _fault(found: ErrorDetails, options: Container[str]) -> str:
     name = "_".join(str(part) for part in found["loc"][:1])
-    where = f"HASTE_{name.upper()}: " if name else ""
+    where = f"--{name}: " if name in options else f"{_PREFIX}{name.upper()}: " if name else ""
     return where + found["msg"].removeprefix("Value error, ")
 
 

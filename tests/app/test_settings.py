@@ -85,7 +85,7 @@ def test_every_setting_is_documented_and_nothing_depends_on_the_machine() -> Non
     [
         (["--port", "70000"], {}, "haste serve: --port: "),
         ([], {"HASTE_PORT": "70000"}, "haste serve: HASTE_PORT: "),
-        ([], {"HASTE_L": "99"}, "HASTE_L: must be a whole number in 1..32, 'exact' or 'dense', not 99"),
+        ([], {"HASTE_L": "99"}, "HASTE_L must be a whole number in 1..32, 'exact' or 'dense', not 99"),
         ([], {"HASTE_CALIBRATION": "/none.json"}, "HASTE_CALIBRATION: /none.json: No such file"),
         ([], {"HASTE_L": "ten"}, "HASTE_L"),
         ([], {"HASTE_MODELS": "nope"}, "'nope'"),
